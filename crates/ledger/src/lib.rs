@@ -1,0 +1,1 @@
+//! Annals' ledger room.

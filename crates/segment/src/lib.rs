@@ -1,0 +1,1 @@
+//! Annals' segment room.
