@@ -1,0 +1,148 @@
+//! What of an event can be filtered by: the values of its fields, and its words.
+//!
+//! **Invariant:** one list for whoever scans events and whoever indexes them, so that both find
+//! the same.
+
+use crate::{Content, Field, Value, limits};
+
+/// Calls `each` with every value that a field has. A field may come several times, also with the
+/// same value.
+pub fn each_term(content: &Content, mut each: impl FnMut(Field, &str)) {
+    let request = &content.request;
+    each(Field::Id, &content.id);
+    each(Field::Action, &content.action);
+    let one = [
+        (Field::ActorId, &content.actor.id),
+        (Field::ActorName, &content.actor.name),
+        (Field::ActorEmail, &content.actor.email),
+        (Field::ActorType, &content.actor.kind),
+        (Field::ClientIp, &request.client_ip),
+        (Field::Country, &request.country),
+        (Field::Method, &request.method),
+        (Field::Path, &request.path),
+        (Field::RequestId, &request.id),
+        (Field::Origin, &content.origin),
+        (Field::Workspace, &content.workspace),
+    ];
+    for (field, value) in one {
+        if let Some(value) = value {
+            each(field, value);
+        }
+    }
+    if let Some(status) = request.status {
+        each(Field::Status, itoa::Buffer::new().format(status));
+    }
+    for target in &content.targets {
+        for (field, value) in
+            [(Field::TargetId, &target.id), (Field::TargetName, &target.name), (Field::TargetType, &target.kind)]
+        {
+            if let Some(value) = value {
+                each(field, value);
+            }
+        }
+    }
+}
+
+/// Calls `each` with every different word of an event, up to [`limits::WORDS_PER_EVENT_MAX`]: of
+/// names, description, action, path, and the texts in `data`, in this order.
+pub fn each_word(content: &Content, mut each: impl FnMut(&str)) {
+    let mut seen: Vec<Box<str>> = Vec::with_capacity(32);
+    let mut add = |word: &str| {
+        if let Err(at) = seen.binary_search_by(|have| (**have).cmp(word))
+            && seen.len() < limits::WORDS_PER_EVENT_MAX
+        {
+            seen.insert(at, word.into());
+            each(word);
+        }
+    };
+    let names = content.targets.iter().filter_map(|target| target.name.as_deref());
+    let texts = content.actor.name.as_deref().into_iter().chain(names).chain(content.description.as_deref());
+    for text in texts.chain([content.action.as_str()]).chain(content.request.path.as_deref()) {
+        split(text, &mut add);
+    }
+    if let Some(data) = &content.data {
+        each_text(data, &mut |text| split(text, &mut add));
+    }
+}
+
+/// The words of a text as the text search knows them, each once.
+#[must_use]
+pub fn words_of(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    split(text, &mut |word: &str| {
+        if words.iter().all(|have| have != word) {
+            words.push(word.to_owned());
+        }
+    });
+    words
+}
+
+/// Cuts a text into words: runs of letters and digits, in lower case, of a length within limits.
+fn split(text: &str, each: &mut impl FnMut(&str)) {
+    let mut lower = String::new();
+    for run in text.split(|c: char| !c.is_alphanumeric()) {
+        if run.len() < limits::WORD_BYTES_MIN || run.len() > 2 * limits::WORD_BYTES_MAX {
+            continue;
+        }
+        lower.clear();
+        if run.is_ascii() {
+            lower.extend(run.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        } else {
+            lower.push_str(&run.to_lowercase());
+        }
+        if (limits::WORD_BYTES_MIN..=limits::WORD_BYTES_MAX).contains(&lower.len()) {
+            each(&lower);
+        }
+    }
+}
+
+fn each_text(value: &Value, each: &mut impl FnMut(&str)) {
+    match value {
+        Value::Text(text) => each(text),
+        Value::List(list) => list.iter().for_each(|value| each_text(value, each)),
+        Value::Object(object) => object.iter().for_each(|(_, value)| each_text(value, each)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+
+    #[test]
+    fn words_are_runs_of_letters_and_digits_in_lower_case() {
+        assert_eq!(words_of("New-Checkout: flag v2, FLAG É!"), ["new", "checkout", "flag", "v2", "é"]);
+        assert_eq!(words_of("a b"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn words_have_a_shortest_and_a_longest_length() {
+        let longest = "x".repeat(limits::WORD_BYTES_MAX);
+        assert_eq!(words_of(&longest), [longest]);
+        assert!(words_of(&"x".repeat(limits::WORD_BYTES_MAX + 1)).is_empty());
+    }
+
+    #[test]
+    fn an_event_has_so_many_words_and_no_more() {
+        let data = (0..1_000).map(|n| Value::from(format!("w{n}"))).collect();
+        let content = Content { action: "first".into(), data: Some(Value::List(data)), ..Content::default() };
+        let mut words = Vec::new();
+        each_word(&content, |word| words.push(word.to_owned()));
+        assert_eq!(words.len(), limits::WORDS_PER_EVENT_MAX);
+        assert_eq!(words.first().map(String::as_str), Some("first"));
+    }
+
+    #[test]
+    fn every_target_counts() {
+        let target = |id: &str| Target { id: Some(id.into()), ..Target::default() };
+        let content = Content { targets: vec![target("a"), target("b")], ..Content::default() };
+        let mut ids = Vec::new();
+        each_term(&content, |field, value| {
+            if field == Field::TargetId {
+                ids.push(value.to_owned());
+            }
+        });
+        assert_eq!(ids, ["a", "b"]);
+    }
+}
