@@ -1,1 +1,93 @@
-//! Annals' dialect room.
+//! The audit-log APIs of five vendors, as pure functions between HTTP requests and calls, and
+//! between outcomes and answers; and the records of others that are read only.
+//!
+//! **Invariant:** no dialect touches storage, a clock, the environment or a status code; what it
+//! can't know comes in a [`Context`].
+//! **Invariant:** one folder per vendor; none uses another's.
+
+mod answer;
+pub mod cloudtrail;
+mod context;
+mod launchdarkly;
+mod nirvana;
+mod portkey;
+mod request;
+mod turso;
+mod upstash;
+
+pub use answer::{Answer, Encoder, Stream};
+pub use context::Context;
+pub use request::{Credential, Request};
+
+use annals_model::{Call, Fault, Outcome};
+
+/// A route of a dialect: its method and its path in the form `/v1/audit_logs/{id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with names of segments in braces.
+    pub path: &'static str,
+}
+
+/// One vendor's audit-log API.
+///
+/// A request passes through in this order: [`Dialect::credential`] says who asks,
+/// [`Dialect::organization`] what organization it names, [`Dialect::decode`] what is asked for,
+/// [`Dialect::encode`] how that is answered. A [`Fault`] from any of them, from the ledger or from
+/// the server itself is answered with [`Dialect::encode_fault`].
+pub trait Dialect: Send + Sync {
+    /// The vendor's name as a path segment, such as `turso`.
+    fn name(&self) -> &'static str;
+
+    /// The routes, served as they are and once more under `/<name>`.
+    fn routes(&self) -> &'static [Route];
+
+    /// Who asks.
+    ///
+    /// # Errors
+    ///
+    /// An unauthorized fault if the request carries no credential of the vendor's form.
+    fn credential(&self, request: &Request) -> Result<Credential, Fault>;
+
+    /// The organization that the request itself names, by id or alias.
+    fn organization<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        request.query("organization")
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    ///
+    /// An invalid-request fault that names the parameter; a not-entitled one where the
+    /// organization's plan does not include the audit log.
+    fn decode(&self, request: &Request, context: &Context) -> Result<Call, Fault>;
+
+    /// How the outcome of the call that [`Dialect::decode`] made of this request is answered.
+    ///
+    /// # Errors
+    ///
+    /// An internal fault if a stored event can't be read.
+    fn encode(&self, request: &Request, context: &Context, outcome: &Outcome) -> Result<Answer, Fault>;
+
+    /// How an export that [`Dialect::decode`] asked for is answered; none for a vendor whose lists
+    /// come in pages.
+    fn stream(&self, _context: &Context) -> Option<Stream> {
+        None
+    }
+
+    /// The body of a refusal or failure.
+    fn encode_fault(&self, fault: &Fault) -> Vec<u8>;
+}
+
+/// All dialects.
+#[must_use]
+pub fn all() -> [&'static dyn Dialect; 5] {
+    [&upstash::Upstash, &nirvana::Nirvana, &turso::Turso, &portkey::Portkey, &launchdarkly::LaunchDarkly]
+}
+
+/// The dialect of a name.
+#[must_use]
+pub fn of_name(name: &str) -> Option<&'static dyn Dialect> {
+    all().into_iter().find(|dialect| dialect.name() == name)
+}

@@ -1,0 +1,344 @@
+//! The embedded journal: one SQLite file, `journal.sqlite`, in a folder.
+//!
+//! **Invariant:** every connection is in WAL mode with `synchronous=FULL`: a commit is answered only
+//! after the WAL has been synced, and a reader sees it only after that too.
+//! **Invariant:** no commit runs a checkpoint; a thread of its own does, on its own connection.
+//! **Invariant:** nothing is read from a WAL that was found on opening, or after a commit of unknown
+//! result, before all of it has been copied into the database file and synced there.
+//!
+//! # Source
+//! [Write-ahead logging](https://sqlite.org/wal.html), [the WAL's
+//! format](https://sqlite.org/fileformat2.html#walformat), [result
+//! codes](https://sqlite.org/rescode.html), [transactions](https://sqlite.org/lang_transaction.html),
+//! all as of SQLite 3.54.
+
+mod checkpoint;
+mod classify;
+mod connection;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, params};
+
+use crate::journal::{Change, Commit, Journal, JournalError, Reason, Row, StateKind};
+use checkpoint::{Checkpointer, Progress};
+use classify::{at_commit, unwritten};
+use connection::Connections;
+
+pub use checkpoint::CheckpointStatus;
+
+/// What a commit adds to the WAL beside its payload, roughly: a leaf of each of the two tables, a
+/// page above, and the rest of the last page.
+const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// A journal in a SQLite file.
+///
+/// Commits wait for each other, reads wait for each other, neither for the other. Dropping it copies
+/// the WAL into the database file and removes it.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    folder: PathBuf,
+    // Before the connections, so that it is dropped before them: the last connection to close takes
+    // the WAL away, and that should be the writer's. `None` only while `recover` runs or after it has
+    // failed.
+    checkpointer: Mutex<Option<Checkpointer>>,
+    progress: Arc<Progress>,
+    // Both `None` only where reopening has failed.
+    writer: Arc<Mutex<Option<Connection>>>,
+    reader: Mutex<Option<Connection>>,
+    unsettled: AtomicBool,
+}
+
+impl SqliteJournal {
+    /// Opens the journal in a folder, which must exist and itself be durable; makes an empty one
+    /// where there is none. It does not lock the folder: see [`crate::DataLock`].
+    ///
+    /// # Errors
+    /// - `NotFound`: no such folder.
+    /// - `Unavailable`: the file belongs to another program or to a newer release, or cannot be
+    ///   opened, or what a crash left in the WAL cannot be copied into it (a full disk). Nothing that
+    ///   was committed has changed.
+    /// - `Corrupt`: the file is not what was written.
+    pub fn open(folder: &Path) -> Result<Self, JournalError> {
+        // Absolute, so that SQLite takes no name for a URI, and a later change of the working folder
+        // changes nothing.
+        let folder = folder.canonicalize().map_err(|error| JournalError::NotFound {
+            what: format!("data folder {}", folder.display()),
+            source: Some(error.into()),
+        })?;
+        let connections = Connections::open(&folder)?;
+        let progress = Arc::new(Progress::default());
+        let writer = Arc::new(Mutex::new(Some(connections.writer)));
+        let checkpointer = Checkpointer::start(
+            connections.checkpointer,
+            Arc::clone(&writer),
+            Arc::clone(&progress),
+        )?;
+        Ok(Self {
+            folder,
+            checkpointer: Mutex::new(Some(checkpointer)),
+            progress,
+            writer,
+            reader: Mutex::new(Some(connections.reader)),
+            unsettled: AtomicBool::new(false),
+        })
+    }
+
+    /// How the checkpoints fare, for the operator: where they keep failing the WAL grows until the
+    /// disk is full, while commits still succeed.
+    #[must_use]
+    pub fn checkpoint_status(&self) -> CheckpointStatus {
+        self.progress.status()
+    }
+
+    fn settled(&self) -> Result<(), JournalError> {
+        if self.unsettled.load(Ordering::SeqCst) {
+            return Err(JournalError::unavailable(Reason::Unsettled));
+        }
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let reader = lock(&self.reader);
+        self.settled()?;
+        query(reader.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?)
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn commit(&self, commit: &Commit) -> Result<(), JournalError> {
+        commit.check_limits()?;
+        let writer = lock(&self.writer);
+        self.settled()?;
+        let connection =
+            writer.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?;
+        let outcome = write(connection, commit);
+        let is_doubtful = matches!(
+            outcome,
+            Err(JournalError::Unknown { .. } | JournalError::Corrupt { .. })
+        );
+        // A transaction that could not be rolled back would take in the next commit's row.
+        if is_doubtful || !connection.is_autocommit() {
+            self.unsettled.store(true, Ordering::SeqCst);
+        }
+        drop(writer);
+        if outcome.is_ok() {
+            self.progress.grew(wal_bytes(commit));
+        }
+        outcome
+    }
+
+    fn rows(&self, after_sequence: u64, bytes_max: usize) -> Result<Vec<Row>, JournalError> {
+        self.read(|connection| read_rows(connection, after_sequence, bytes_max))
+    }
+
+    fn state(&self, kind: StateKind) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT key, value FROM journal_state WHERE kind = ?1 ORDER BY key")
+                .map_err(unwritten)?;
+            let entries = statement
+                .query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .map_err(unwritten)?;
+            entries.map(|entry| entry.map_err(unwritten)).collect()
+        })
+    }
+
+    fn last(&self) -> Result<u64, JournalError> {
+        self.read(read_last)
+    }
+
+    /// Why this is done in two steps, for a commit whose sync of the WAL failed:
+    ///
+    /// - t0: the commit's frames are in the operating system's cache, whole, and perhaps not on disk.
+    ///   A failed sync may have marked them as clean, so that no later sync writes them.
+    /// - t1: SQLite has rolled back, so the live WAL index still ends at the commit before.
+    /// - t2, here: a TRUNCATE checkpoint through that index copies only commits that had been synced
+    ///   before t0, syncs the database file and cuts the WAL to nothing. The doubtful frames are gone,
+    ///   and the commit did not happen.
+    /// - t3, here: all connections are closed and opened again.
+    ///
+    /// To reopen first would be worse: a new index would be read from the WAL, doubtful frames and
+    /// all, and the checkpoint would begin to copy them. A power loss in the middle would leave half
+    /// of them in the database file with no WAL to complete them.
+    ///
+    /// It is still done where t2 fails by more than a full disk or a busy one, as the connection
+    /// itself may be what is broken; and a process that was killed after t0 has no other way.
+    /// Opening then copies what it finds before it lets anything be read, so that the commit has
+    /// happened and is on disk.
+    fn recover(&self) -> Result<(), JournalError> {
+        // First, and outside the writer's lock, which the thread may be waiting for.
+        let mut checkpointer = lock(&self.checkpointer);
+        *checkpointer = None;
+        let mut writer = lock(&self.writer);
+        let mut reader = lock(&self.reader);
+        self.unsettled.store(true, Ordering::SeqCst);
+
+        if let Some(connection) = writer.as_ref() {
+            roll_back(connection);
+            let settled = checkpoint::complete(connection);
+            if let Err(JournalError::Unavailable { reason: Reason::FullDisk | Reason::Busy, .. }) =
+                settled
+            {
+                return settled;
+            }
+        }
+        *reader = None;
+        *writer = None;
+        let connections = Connections::open(&self.folder)?;
+        *checkpointer = Some(Checkpointer::start(
+            connections.checkpointer,
+            Arc::clone(&self.writer),
+            Arc::clone(&self.progress),
+        )?);
+        *writer = Some(connections.writer);
+        *reader = Some(connections.reader);
+        self.unsettled.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn write(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
+    // Prepared before anything begins, so that an error of the call at the end is one of COMMIT.
+    let mut end = connection.prepare_cached("COMMIT").map_err(unwritten)?;
+    connection
+        .prepare_cached("BEGIN IMMEDIATE")
+        .and_then(|mut begin| begin.execute([]))
+        .map_err(unwritten)?;
+    if let Err(error) = fill(connection, commit) {
+        roll_back(connection);
+        return Err(error);
+    }
+    end.execute([]).map(drop).map_err(|error| {
+        roll_back(connection);
+        at_commit(error)
+    })
+}
+
+/// Puts a commit into the open transaction; whatever fails here was not written.
+fn fill(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
+    // Within the transaction, which no other writer can enter: a second process conflicts too.
+    let last = read_last(connection)?;
+    if last.checked_add(1) != Some(commit.sequence) {
+        return Err(JournalError::Conflict { refused: commit.sequence, last });
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO journal_row (sequence, position, event_count, time_recorded_us, payload) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                signed(commit.sequence)?,
+                signed(commit.position)?,
+                commit.event_count,
+                signed(commit.time_recorded_us)?,
+                commit.payload,
+            ])
+        })
+        .map_err(unwritten)?;
+    for change in &commit.changes {
+        match change {
+            Change::Put { kind, key, value } => connection
+                .prepare_cached(
+                    "INSERT INTO journal_state (kind, key, value) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+                )
+                .and_then(|mut put| put.execute(params![kind.name(), key, value])),
+            Change::Delete { kind, key } => connection
+                .prepare_cached("DELETE FROM journal_state WHERE kind = ?1 AND key = ?2")
+                .and_then(|mut delete| delete.execute(params![kind.name(), key])),
+        }
+        .map_err(unwritten)?;
+    }
+    Ok(())
+}
+
+/// Whether it succeeds shows in the connection's autocommit.
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").ok();
+    }
+}
+
+fn read_last(connection: &Connection) -> Result<u64, JournalError> {
+    connection
+        .prepare_cached("SELECT max(sequence) FROM journal_row")
+        .and_then(|mut max| max.query_row([], |row| row.get::<_, Option<i64>>(0)))
+        .map_err(unwritten)
+        .and_then(|last| last.map_or(Ok(0), unsigned))
+}
+
+fn read_rows(
+    connection: &Connection,
+    after_sequence: u64,
+    bytes_max: usize,
+) -> Result<Vec<Row>, JournalError> {
+    // No row has a sequence beyond the largest signed number.
+    let after = i64::try_from(after_sequence).unwrap_or(i64::MAX);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT sequence, position, event_count, time_recorded_us, length(payload), payload \
+             FROM journal_row WHERE sequence > ?1 ORDER BY sequence",
+        )
+        .map_err(unwritten)?;
+    let mut found = statement.query([after]).map_err(unwritten)?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut bytes = 0_usize;
+    while let Some(row) = found.next().map_err(unwritten)? {
+        // The length alone, so that a payload that is one too many is not read from the disk.
+        bytes = bytes.saturating_add(row.get(4).map_err(unwritten)?);
+        if bytes > bytes_max && !rows.is_empty() {
+            break;
+        }
+        let sequence = unsigned(row.get(0).map_err(unwritten)?)?;
+        if let Some(previous) = rows.last()
+            && previous.sequence + 1 != sequence
+        {
+            return Err(JournalError::corrupt(format!(
+                "sequence {sequence} follows {}",
+                previous.sequence
+            )));
+        }
+        rows.push(Row {
+            sequence,
+            position: unsigned(row.get(1).map_err(unwritten)?)?,
+            event_count: row.get(2).map_err(unwritten)?,
+            time_recorded_us: unsigned(row.get(3).map_err(unwritten)?)?,
+            payload: row.get(5).map_err(unwritten)?,
+        });
+    }
+    Ok(rows)
+}
+
+fn wal_bytes(commit: &Commit) -> u64 {
+    let changes = commit.changes.iter().map(|change| match change {
+        Change::Put { key, value, .. } => key.len() + value.len(),
+        Change::Delete { key, .. } => key.len(),
+    });
+    (commit.payload.len() + changes.sum::<usize>() + COMMIT_OVERHEAD_BYTES) as u64
+}
+
+/// The limits of a commit exclude the error.
+fn signed(number: u64) -> rusqlite::Result<i64> {
+    i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn unsigned(number: i64) -> Result<u64, JournalError> {
+    u64::try_from(number)
+        .map_err(|_| JournalError::corrupt(format!("a negative number, {number}, in a row")))
+}
+
+/// A panic while a lock is held leaves at worst an open transaction, in which the next BEGIN fails
+/// and marks the journal as unsettled.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

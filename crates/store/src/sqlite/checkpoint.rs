@@ -1,0 +1,230 @@
+//! Checkpoints: copying the WAL into the database file, on a thread of their own.
+//!
+//! **Invariant:** a checkpoint that fails or finds somebody in its way harms no commit: the WAL keeps
+//! what it holds, and the next one begins where the last succeeded.
+//! **Invariant:** a commit waits for a checkpoint only where the WAL has grown large, and then only for
+//! what came in since a first pass that did not make it wait.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::classify::unwritten;
+use super::lock;
+use crate::journal::{JournalError, Reason};
+
+/// So much growth of the WAL wakes the thread.
+pub(super) const GROWTH_BYTES: u64 = 4 * 1024 * 1024;
+/// From this size on commits are held up for a moment, so that the WAL begins anew in its old space.
+pub(super) const RESTART_BYTES: u64 = 32 * 1024 * 1024;
+/// From this size on, as after a long time in somebody's way, its space is given back as well.
+pub(super) const TRUNCATE_BYTES: u64 = 256 * 1024 * 1024;
+/// How long such a moment may wait for a reader to finish.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A frame of the WAL is a page and this.
+const FRAME_HEADER_BYTES: u64 = 24;
+
+/// How the checkpoints fare.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckpointStatus {
+    /// How many have run to their end since the journal was opened.
+    pub done_count: u64,
+    /// How many have failed since then.
+    pub failed_count: u64,
+    /// The part of the WAL in use when the last one ended.
+    pub wal_bytes: u64,
+    /// What was wrong with the last one, with its causes; `None` if it was well.
+    pub failure: Option<String>,
+}
+
+/// How long a checkpoint may hold up others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Passive,
+    Restart,
+    Truncate,
+}
+
+/// What SQLite says of a checkpoint.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    was_busy: bool,
+    wal_frames: u64,
+    copied_frames: u64,
+}
+
+/// Copies all of the WAL, synced, and cuts it to nothing; an error means that it did not.
+pub(super) fn complete(connection: &Connection) -> Result<(), JournalError> {
+    let outcome = run(connection, Mode::Truncate)?;
+    if outcome.was_busy || outcome.wal_frames != outcome.copied_frames {
+        return Err(JournalError::unavailable(Reason::Busy));
+    }
+    Ok(())
+}
+
+fn run(connection: &Connection, mode: Mode) -> Result<Outcome, JournalError> {
+    let sql = match mode {
+        Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    let (busy, wal, copied): (i64, i64, i64) = connection
+        .prepare_cached(sql)
+        .and_then(|mut checkpoint| {
+            checkpoint.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .map_err(unwritten)?;
+    // Both are −1 where SQLite could not even look.
+    let (Ok(wal_frames), Ok(copied_frames)) = (u64::try_from(wal), u64::try_from(copied)) else {
+        return Err(JournalError::unavailable(Reason::Busy));
+    };
+    Ok(Outcome { was_busy: busy != 0, wal_frames, copied_frames })
+}
+
+/// What the committer and the thread tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    news: Mutex<News>,
+    /// Signalled when there is something to do.
+    wake: Condvar,
+    /// Signalled when it has been done.
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct News {
+    grown_bytes: u64,
+    stop: bool,
+    status: CheckpointStatus,
+}
+
+impl Progress {
+    pub(super) fn grew(&self, bytes: u64) {
+        let mut news = lock(&self.news);
+        news.grown_bytes = news.grown_bytes.saturating_add(bytes);
+        if news.grown_bytes >= GROWTH_BYTES {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn status(&self) -> CheckpointStatus {
+        lock(&self.news).status.clone()
+    }
+
+    /// Waits until so many checkpoints have been done or have failed.
+    #[cfg(test)]
+    pub(super) fn wait_for(&self, count: u64) -> CheckpointStatus {
+        let ended = |status: &CheckpointStatus| status.done_count + status.failed_count;
+        self.done
+            .wait_while(lock(&self.news), |news| ended(&news.status) < count)
+            .unwrap()
+            .status
+            .clone()
+    }
+
+    /// Waits for work; `false` means to stop.
+    fn next(&self) -> bool {
+        let mut news = self
+            .wake
+            .wait_while(lock(&self.news), |news| !news.stop && news.grown_bytes < GROWTH_BYTES)
+            .unwrap_or_else(PoisonError::into_inner);
+        news.grown_bytes = 0;
+        !news.stop
+    }
+
+    fn record(&self, result: Result<u64, JournalError>) {
+        let mut news = lock(&self.news);
+        match result {
+            Ok(wal_bytes) => {
+                news.status.done_count += 1;
+                news.status.wal_bytes = wal_bytes;
+                news.status.failure = None;
+            }
+            Err(error) => {
+                news.status.failed_count += 1;
+                news.status.failure = Some(chain(&error));
+            }
+        }
+        self.done.notify_all();
+    }
+}
+
+/// The thread; dropping this stops it and waits for its end.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    progress: Arc<Progress>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    pub(super) fn start(
+        connection: Connection,
+        writer: Arc<Mutex<Option<Connection>>>,
+        progress: Arc<Progress>,
+    ) -> Result<Self, JournalError> {
+        lock(&progress.news).stop = false;
+        let shared = Arc::clone(&progress);
+        let thread = thread::Builder::new()
+            .name("annals-checkpoint".to_owned())
+            .spawn(move || {
+                while shared.next() {
+                    shared.record(pass(&connection, &writer));
+                }
+            })
+            .map_err(|error| JournalError::Unavailable {
+                reason: Reason::Storage,
+                source: Some(error.into()),
+            })?;
+        Ok(Self { progress, thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        lock(&self.progress.news).stop = true;
+        self.progress.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It holds nothing that its panic could have left half done.
+            thread.join().ok();
+        }
+    }
+}
+
+/// One checkpoint; the size of the WAL in use afterwards.
+fn pass(
+    connection: &Connection,
+    writer: &Mutex<Option<Connection>>,
+) -> Result<u64, JournalError> {
+    let page_bytes: u64 = connection
+        .prepare_cached("PRAGMA page_size")
+        .and_then(|mut size| size.query_row([], |row| row.get(0)))
+        .map_err(unwritten)?;
+    let bytes = |frames: u64| frames.saturating_mul(page_bytes + FRAME_HEADER_BYTES);
+    let wal_bytes = bytes(run(connection, Mode::Passive)?.wal_frames);
+    let mode = match wal_bytes {
+        TRUNCATE_BYTES.. => Mode::Truncate,
+        RESTART_BYTES.. => Mode::Restart,
+        _ => return Ok(wal_bytes),
+    };
+    // While it is held the committer waits here rather than for SQLite's own lock, for which it would
+    // have to ask again and again.
+    let _no_commit = lock(writer);
+    let outcome = run(connection, mode)?;
+    // A reader that is in the way keeps the WAL from beginning anew; the next pass tries again.
+    Ok(if outcome.was_busy { bytes(outcome.wal_frames) } else { 0 })
+}
+
+/// An error with its causes, as operators read it.
+fn chain(error: &JournalError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
