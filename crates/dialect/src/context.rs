@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use annals_model::{Organization, Time};
 
+/// Finds the catalogue number of an action.
+pub type ActionNumber = Arc<dyn Fn(&str) -> Option<u64> + Send + Sync>;
+
 /// What a dialect is told about the world when it decodes or encodes.
 #[derive(Clone)]
 pub struct Context {
@@ -14,7 +17,7 @@ pub struct Context {
     /// When the key that asks expires, if it does.
     pub key_expires: Option<Time>,
     /// The catalogue number of an action. Every action of a recorded event has one.
-    pub action_number: Arc<dyn Fn(&str) -> Option<u64> + Send + Sync>,
+    pub action_number: ActionNumber,
 }
 
 impl Context {

@@ -6,17 +6,19 @@
 //! **Invariant:** one folder per vendor; none uses another's.
 
 mod answer;
+mod asked;
 pub mod cloudtrail;
 mod context;
 mod launchdarkly;
 mod nirvana;
 mod portkey;
 mod request;
+mod shown;
 mod turso;
 mod upstash;
 
 pub use answer::{Answer, Encoder, Stream};
-pub use context::Context;
+pub use context::{ActionNumber, Context};
 pub use request::{Credential, Request};
 
 use annals_model::{Call, Fault, Outcome};

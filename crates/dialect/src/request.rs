@@ -34,7 +34,7 @@ impl Request {
     /// A parameter of the query; of one that is repeated, the first.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.query_all(name).next()
+        self.parameters.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a parameter of the query.
@@ -61,10 +61,12 @@ impl Request {
     /// An invalid-request fault for broken percent-encoding, or text that is not UTF-8.
     pub fn parse_query(query: &str) -> Result<Vec<(String, String)>, Fault> {
         let parts = query.split('&').filter(|part| !part.is_empty());
-        parts.map(|part| {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            Ok((decode(name)?, decode(value)?))
-        }).collect()
+        parts
+            .map(|part| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect()
     }
 
     /// Decodes one segment of a path.
@@ -102,7 +104,8 @@ mod tests {
 
     fn check(query: &str, expect: Option<&[(&str, &str)]>) {
         let got = Request::parse_query(query).ok();
-        let expect = expect.map(|pairs| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>());
+        let expect =
+            expect.map(|pairs| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>());
         assert_eq!(got, expect, "{query}");
     }
 

@@ -1,1 +1,176 @@
-//! Annals' ledger room.
+//! The logs: append, sequence, page, read whole, administer, recover.
+//!
+//! ```text
+//! append: caller's thread              sequencer's thread             freezer's thread
+//!         prepare (prepare.rs)
+//!           limits, mask, canonical
+//!           form, seed, root, repeats
+//!         queue (queue.rs) ─────────▶  stage: places, leaves, heads
+//!                                      Journal::commit  ◀ commit point
+//!                                      apply: tail, heads, state ───▶ freeze, merge (freeze.rs)
+//!         answer ◀───────────────────  answer
+//!
+//! page:   committed ─▶ view ─▶ search each part ─▶ select ─▶ events (page.rs)
+//! ```
+//!
+//! **Invariant:** an answer to an append goes out only after its commit is durable and in the tail,
+//! so the very next read shows it.
+//! **Invariant:** the sequencer is the only writer: of logs, heads, the catalogue, and the small
+//! state.
+//! **Invariant:** no HTTP, no vendor, and no concrete journal in here; the clock is an argument.
+
+mod administer;
+mod clock;
+mod export;
+mod freeze;
+mod health;
+mod lookup;
+mod page;
+mod prepare;
+mod queue;
+mod recover;
+mod search;
+mod sequencer;
+mod stage;
+mod state;
+mod tail;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use annals_model::{ApiKey, Appended, Fault, FaultKind, Mask, Organization};
+use annals_store::Journal;
+
+pub use clock::Clock;
+pub use export::Reader;
+pub use health::Health;
+pub use prepare::Prepared;
+pub use recover::OpenError;
+
+use health::Trouble;
+use queue::{Job, Queue};
+use state::State;
+use tail::Tail;
+
+/// What the operator decides.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What is masked.
+    pub mask: Mask,
+    /// The server's name as the operator gave it; it is fixed at the first start.
+    pub server_name: Option<String>,
+    /// The server's name if the first start is without one.
+    pub default_name: String,
+}
+
+/// The logs of all organizations. Clones are the same ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What the callers' threads, the sequencer and the freezer share.
+struct Shared {
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    mask: Mask,
+    server_name: String,
+    queue: Queue,
+    tail: Tail,
+    state: State,
+    trouble: Trouble,
+}
+
+impl Ledger {
+    /// Opens the ledger over a journal: reads all of it back, checks it, and starts the threads.
+    /// Blocks until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; nothing was written but, at the very first start, the server's name.
+    pub fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: Options) -> Result<Ledger, OpenError> {
+        let (shared, threads) = recover::open(journal, clock, options)?;
+        Ok(Ledger { shared, threads: Arc::new(Mutex::new(threads)) })
+    }
+
+    /// The name that origins begin with.
+    #[must_use]
+    pub fn server_name(&self) -> &str {
+        &self.shared.server_name
+    }
+
+    /// Queues prepared events and waits for their commit.
+    ///
+    /// # Errors
+    ///
+    /// Busy if more is waiting than is taken, a conflict if an id was taken in the meantime by
+    /// other content, unavailable if the journal can't be written to. Nothing was stored, unless an
+    /// unavailable fault says that it isn't known: then the same events, with the same ids, can be
+    /// handed in again.
+    pub async fn append(&self, prepared: Prepared) -> Result<Vec<Appended>, Fault> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.shared.queue.push(Job::Append { prepared, reply })?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// An organization; also the server's own.
+    #[must_use]
+    pub fn organization(&self, id: &str) -> Option<Arc<Organization>> {
+        self.shared.state.organization(id)
+    }
+
+    /// The organization that goes by this name in a dialect.
+    #[must_use]
+    pub fn organization_by_alias(&self, dialect: &str, alias: &str) -> Option<Arc<Organization>> {
+        self.shared.state.organization_by_alias(dialect, alias)
+    }
+
+    /// All organizations but the server's own, ascending by id.
+    #[must_use]
+    pub fn organizations(&self) -> Vec<Arc<Organization>> {
+        self.shared.state.organizations()
+    }
+
+    /// All keys, ascending by id.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Arc<ApiKey>> {
+        self.shared.state.keys()
+    }
+
+    /// The key with this SHA-256, in lower-case hex.
+    #[must_use]
+    pub fn key_by_hash(&self, hash_hex: &str) -> Option<Arc<ApiKey>> {
+        self.shared.state.key_by_hash(hash_hex)
+    }
+
+    /// The catalogue number of an action; every action that a client recorded has one.
+    #[must_use]
+    pub fn action_number(&self, action: &str) -> Option<u64> {
+        self.shared.state.action_number(action)
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// Takes no more appends, commits what waits, and stops the threads. Blocks until that is done.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has said so already; there is nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The answer to whoever comes too late.
+fn stopped() -> Fault {
+    Fault::new(
+        FaultKind::Unavailable,
+        "the server is stopping: send the request again, with the same ids, when it is back",
+    )
+}

@@ -7,6 +7,10 @@
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 /// One request's body, in bytes, as received and again after decompression.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bodies of all requests that are being handled, in bytes.
+pub const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Connections that are open at the same time.
+pub const CONNECTIONS_MAX: usize = 10_000;
 /// Events in one append.
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// An event's action, in characters.

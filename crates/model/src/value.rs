@@ -8,12 +8,16 @@
 //!
 //! RFC 8259 for reading, RFC 8785 (JCS) for writing.
 
+mod list;
+
 use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::limits;
+
+pub use list::ListError;
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]

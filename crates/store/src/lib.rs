@@ -13,8 +13,8 @@ pub mod row;
 mod sqlite;
 
 pub use journal::{
-    Cause, Change, Commit, Journal, JournalError, PAYLOAD_BYTES_MAX, Reason, Row,
-    STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StateKind,
+    Cause, Change, Commit, Journal, JournalError, PAYLOAD_BYTES_MAX, Reason, Row, STATE_KEY_BYTES_MAX,
+    STATE_VALUE_BYTES_MAX, StateKind,
 };
 pub use lock::{DataLock, LockError};
 pub use memory::{Fault, MemoryJournal};

@@ -44,12 +44,8 @@ impl DataLock {
     /// held then.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_owned(), source };
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(folder.join(FILE_NAME))
-            .map_err(failed)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(folder.join(FILE_NAME)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held { folder: folder.to_owned() }),

@@ -36,13 +36,11 @@ const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
 /// A journal in a SQLite file.
 ///
 /// Commits wait for each other, reads wait for each other, neither for the other. Dropping it copies
-/// the WAL into the database file and removes it.
+/// the WAL into the database file, if nobody is in the way; opening it does so in any case.
 #[derive(Debug)]
 pub struct SqliteJournal {
     folder: PathBuf,
-    // Before the connections, so that it is dropped before them: the last connection to close takes
-    // the WAL away, and that should be the writer's. `None` only while `recover` runs or after it has
-    // failed.
+    // `None` only while `recover` runs or after it has failed.
     checkpointer: Mutex<Option<Checkpointer>>,
     progress: Arc<Progress>,
     // Both `None` only where reopening has failed.
@@ -71,11 +69,7 @@ impl SqliteJournal {
         let connections = Connections::open(&folder)?;
         let progress = Arc::new(Progress::default());
         let writer = Arc::new(Mutex::new(Some(connections.writer)));
-        let checkpointer = Checkpointer::start(
-            connections.checkpointer,
-            Arc::clone(&writer),
-            Arc::clone(&progress),
-        )?;
+        let checkpointer = Checkpointer::start(connections.checkpointer, Arc::clone(&writer), Arc::clone(&progress))?;
         Ok(Self {
             folder,
             checkpointer: Mutex::new(Some(checkpointer)),
@@ -100,13 +94,24 @@ impl SqliteJournal {
         Ok(())
     }
 
-    fn read<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, JournalError>) -> Result<T, JournalError> {
         let reader = lock(&self.reader);
         self.settled()?;
         query(reader.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?)
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        *lock(&self.checkpointer) = None;
+        let is_sound = self.settled().is_ok() && !self.progress.storage_failed();
+        if let Some(connection) = lock(&self.writer).as_ref()
+            && is_sound
+            && connection.busy_timeout(checkpoint::BUSY_TIMEOUT).is_ok()
+        {
+            // Whatever it leaves, the next opening copies.
+            checkpoint::complete(connection).ok();
+        }
     }
 }
 
@@ -115,13 +120,9 @@ impl Journal for SqliteJournal {
         commit.check_limits()?;
         let writer = lock(&self.writer);
         self.settled()?;
-        let connection =
-            writer.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?;
+        let connection = writer.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?;
         let outcome = write(connection, commit);
-        let is_doubtful = matches!(
-            outcome,
-            Err(JournalError::Unknown { .. } | JournalError::Corrupt { .. })
-        );
+        let is_doubtful = matches!(outcome, Err(JournalError::Unknown { .. } | JournalError::Corrupt { .. }));
         // A transaction that could not be rolled back would take in the next commit's row.
         if is_doubtful || !connection.is_autocommit() {
             self.unsettled.store(true, Ordering::SeqCst);
@@ -142,9 +143,8 @@ impl Journal for SqliteJournal {
             let mut statement = connection
                 .prepare_cached("SELECT key, value FROM journal_state WHERE kind = ?1 ORDER BY key")
                 .map_err(unwritten)?;
-            let entries = statement
-                .query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?)))
-                .map_err(unwritten)?;
+            let entries =
+                statement.query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(unwritten)?;
             entries.map(|entry| entry.map_err(unwritten)).collect()
         })
     }
@@ -153,24 +153,6 @@ impl Journal for SqliteJournal {
         self.read(read_last)
     }
 
-    /// Why this is done in two steps, for a commit whose sync of the WAL failed:
-    ///
-    /// - t0: the commit's frames are in the operating system's cache, whole, and perhaps not on disk.
-    ///   A failed sync may have marked them as clean, so that no later sync writes them.
-    /// - t1: SQLite has rolled back, so the live WAL index still ends at the commit before.
-    /// - t2, here: a TRUNCATE checkpoint through that index copies only commits that had been synced
-    ///   before t0, syncs the database file and cuts the WAL to nothing. The doubtful frames are gone,
-    ///   and the commit did not happen.
-    /// - t3, here: all connections are closed and opened again.
-    ///
-    /// To reopen first would be worse: a new index would be read from the WAL, doubtful frames and
-    /// all, and the checkpoint would begin to copy them. A power loss in the middle would leave half
-    /// of them in the database file with no WAL to complete them.
-    ///
-    /// It is still done where t2 fails by more than a full disk or a busy one, as the connection
-    /// itself may be what is broken; and a process that was killed after t0 has no other way.
-    /// Opening then copies what it finds before it lets anything be read, so that the commit has
-    /// happened and is on disk.
     fn recover(&self) -> Result<(), JournalError> {
         // First, and outside the writer's lock, which the thread may be waiting for.
         let mut checkpointer = lock(&self.checkpointer);
@@ -179,23 +161,39 @@ impl Journal for SqliteJournal {
         let mut reader = lock(&self.reader);
         self.unsettled.store(true, Ordering::SeqCst);
 
-        if let Some(connection) = writer.as_ref() {
+        // Why this is done in two steps, for a commit whose sync of the WAL failed:
+        //
+        // - t0: the commit's frames are in the operating system's cache, whole, and perhaps not on disk.
+        //   A failed sync may have marked them as clean, so that no later sync writes them.
+        // - t1: SQLite has rolled back, so the live WAL index still ends at the commit before.
+        // - t2, here: a TRUNCATE checkpoint through that index copies only commits that had been synced
+        //   before t0, syncs the database file and cuts the WAL to nothing. The doubtful frames are gone,
+        //   and the commit did not happen.
+        // - t3, here: all connections are closed and opened again.
+        //
+        // To reopen first would be worse: a new index would be read from the WAL, doubtful frames and
+        // all, and the checkpoint would begin to copy them. A power loss in the middle would leave half
+        // of them in the database file with no WAL to complete them.
+        //
+        // It is still done where t2 fails by more than a full or a busy file, or where an earlier
+        // checkpoint did, as nothing but a new index is then to be believed (see `checkpoint`); and a
+        // process that was killed after t0 has no other way. Opening then copies all that it finds before
+        // it lets anything be read, so that the commit has happened and is on disk.
+        if let Some(connection) = writer.as_ref()
+            && !self.progress.storage_failed()
+        {
             roll_back(connection);
-            let settled = checkpoint::complete(connection);
-            if let Err(JournalError::Unavailable { reason: Reason::FullDisk | Reason::Busy, .. }) =
-                settled
+            if let Err(error) = checkpoint::complete(connection)
+                && checkpoint::is_passing(&error)
             {
-                return settled;
+                return Err(error);
             }
         }
         *reader = None;
         *writer = None;
         let connections = Connections::open(&self.folder)?;
-        *checkpointer = Some(Checkpointer::start(
-            connections.checkpointer,
-            Arc::clone(&self.writer),
-            Arc::clone(&self.progress),
-        )?);
+        *checkpointer =
+            Some(Checkpointer::start(connections.checkpointer, Arc::clone(&self.writer), Arc::clone(&self.progress))?);
         *writer = Some(connections.writer);
         *reader = Some(connections.reader);
         self.unsettled.store(false, Ordering::SeqCst);
@@ -206,10 +204,7 @@ impl Journal for SqliteJournal {
 fn write(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
     // Prepared before anything begins, so that an error of the call at the end is one of COMMIT.
     let mut end = connection.prepare_cached("COMMIT").map_err(unwritten)?;
-    connection
-        .prepare_cached("BEGIN IMMEDIATE")
-        .and_then(|mut begin| begin.execute([]))
-        .map_err(unwritten)?;
+    connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(unwritten)?;
     if let Err(error) = fill(connection, commit) {
         roll_back(connection);
         return Err(error);
@@ -274,11 +269,7 @@ fn read_last(connection: &Connection) -> Result<u64, JournalError> {
         .and_then(|last| last.map_or(Ok(0), unsigned))
 }
 
-fn read_rows(
-    connection: &Connection,
-    after_sequence: u64,
-    bytes_max: usize,
-) -> Result<Vec<Row>, JournalError> {
+fn read_rows(connection: &Connection, after_sequence: u64, bytes_max: usize) -> Result<Vec<Row>, JournalError> {
     // No row has a sequence beyond the largest signed number.
     let after = i64::try_from(after_sequence).unwrap_or(i64::MAX);
     let mut statement = connection
@@ -289,21 +280,18 @@ fn read_rows(
         .map_err(unwritten)?;
     let mut found = statement.query([after]).map_err(unwritten)?;
     let mut rows: Vec<Row> = Vec::new();
-    let mut bytes = 0_usize;
+    let mut bytes = 0_u64;
     while let Some(row) = found.next().map_err(unwritten)? {
         // The length alone, so that a payload that is one too many is not read from the disk.
-        bytes = bytes.saturating_add(row.get(4).map_err(unwritten)?);
-        if bytes > bytes_max && !rows.is_empty() {
+        bytes += u64::from(row.get::<_, u32>(4).map_err(unwritten)?);
+        if bytes > bytes_max as u64 && !rows.is_empty() {
             break;
         }
         let sequence = unsigned(row.get(0).map_err(unwritten)?)?;
         if let Some(previous) = rows.last()
             && previous.sequence + 1 != sequence
         {
-            return Err(JournalError::corrupt(format!(
-                "sequence {sequence} follows {}",
-                previous.sequence
-            )));
+            return Err(JournalError::corrupt(format!("sequence {sequence} follows {}", previous.sequence)));
         }
         rows.push(Row {
             sequence,
@@ -330,8 +318,7 @@ fn signed(number: u64) -> rusqlite::Result<i64> {
 }
 
 fn unsigned(number: i64) -> Result<u64, JournalError> {
-    u64::try_from(number)
-        .map_err(|_| JournalError::corrupt(format!("a negative number, {number}, in a row")))
+    u64::try_from(number).map_err(|_| JournalError::corrupt(format!("a negative number, {number}, in a row")))
 }
 
 /// A panic while a lock is held leaves at worst an open transaction, in which the next BEGIN fails

@@ -1,10 +1,26 @@
 //! Checkpoints: copying the WAL into the database file, on a thread of their own.
 //!
 //! **Invariant:** a checkpoint that fails or finds somebody in its way harms no commit: the WAL keeps
-//! what it holds, and the next one begins where the last succeeded.
+//! what it holds.
+//! **Invariant:** after the storage has failed under a checkpoint there is no other through the same WAL
+//! index, not even at the end.
 //! **Invariant:** a commit waits for a checkpoint only where the WAL has grown large, and then only for
 //! what came in since a first pass that did not make it wait.
+//!
+//! Why the storage gets no second chance:
+//!
+//! - t0: a checkpoint copies a part of the WAL into the database file. It does not sync that file, as
+//!   it has not come to the WAL's end; the WAL index notes the part as copied.
+//! - t1: another one copies the rest, and its sync of the database file fails. The operating system may
+//!   mark the pages of both parts as clean, though they are not on disk.
+//! - t2: a third would copy the rest again, but not the part of t0; its sync would succeed, and the WAL
+//!   would be written over: after a power loss the part of t0 is nowhere.
+//!
+//! So the thread rests after t1. The WAL keeps everything and grows, until all connections have been
+//! closed and opened again, by `recover` or by a restart: the index is then made anew from the WAL, with
+//! nothing noted, and all of it is copied.
 
+use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -32,11 +48,12 @@ const FRAME_HEADER_BYTES: u64 = 24;
 pub struct CheckpointStatus {
     /// How many have run to their end since the journal was opened.
     pub done_count: u64,
-    /// How many have failed since then.
+    /// How many have failed since then. Where the storage itself failed, there are no more until the
+    /// journal has recovered or is opened again.
     pub failed_count: u64,
     /// The part of the WAL in use when the last one ended.
     pub wal_bytes: u64,
-    /// What was wrong with the last one, with its causes; `None` if it was well.
+    /// What SQLite said of the last one, with the causes; `None` if it was well.
     pub failure: Option<String>,
 }
 
@@ -52,14 +69,15 @@ enum Mode {
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     was_busy: bool,
-    wal_frames: u64,
-    copied_frames: u64,
+    wal_frames: Option<u64>,
+    copied_frames: Option<u64>,
 }
 
 /// Copies all of the WAL, synced, and cuts it to nothing; an error means that it did not.
 pub(super) fn complete(connection: &Connection) -> Result<(), JournalError> {
     let outcome = run(connection, Mode::Truncate)?;
-    if outcome.was_busy || outcome.wal_frames != outcome.copied_frames {
+    let is_all = outcome.wal_frames.is_some() && outcome.wal_frames == outcome.copied_frames;
+    if outcome.was_busy || !is_all {
         return Err(JournalError::unavailable(Reason::Busy));
     }
     Ok(())
@@ -73,14 +91,10 @@ fn run(connection: &Connection, mode: Mode) -> Result<Outcome, JournalError> {
     };
     let (busy, wal, copied): (i64, i64, i64) = connection
         .prepare_cached(sql)
-        .and_then(|mut checkpoint| {
-            checkpoint.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        })
+        .and_then(|mut checkpoint| checkpoint.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
         .map_err(unwritten)?;
-    // Both are −1 where SQLite could not even look.
-    let (Ok(wal_frames), Ok(copied_frames)) = (u64::try_from(wal), u64::try_from(copied)) else {
-        return Err(JournalError::unavailable(Reason::Busy));
-    };
+    // Both are −1 where it could not even look.
+    let (wal_frames, copied_frames) = (u64::try_from(wal).ok(), u64::try_from(copied).ok());
     Ok(Outcome { was_busy: busy != 0, wal_frames, copied_frames })
 }
 
@@ -98,6 +112,7 @@ pub(super) struct Progress {
 struct News {
     grown_bytes: u64,
     stop: bool,
+    storage_failed: bool,
     status: CheckpointStatus,
 }
 
@@ -118,34 +133,40 @@ impl Progress {
     #[cfg(test)]
     pub(super) fn wait_for(&self, count: u64) -> CheckpointStatus {
         let ended = |status: &CheckpointStatus| status.done_count + status.failed_count;
-        self.done
-            .wait_while(lock(&self.news), |news| ended(&news.status) < count)
-            .unwrap()
-            .status
-            .clone()
+        self.done.wait_while(lock(&self.news), |news| ended(&news.status) < count).unwrap().status.clone()
+    }
+
+    /// Whether what the WAL index notes as copied can no longer be believed.
+    pub(super) fn storage_failed(&self) -> bool {
+        lock(&self.news).storage_failed
     }
 
     /// Waits for work; `false` means to stop.
     fn next(&self) -> bool {
+        let is_idle = |news: &mut News| news.storage_failed || news.grown_bytes < GROWTH_BYTES;
         let mut news = self
             .wake
-            .wait_while(lock(&self.news), |news| !news.stop && news.grown_bytes < GROWTH_BYTES)
+            .wait_while(lock(&self.news), |news| !news.stop && is_idle(news))
             .unwrap_or_else(PoisonError::into_inner);
         news.grown_bytes = 0;
         !news.stop
     }
 
-    fn record(&self, result: Result<u64, JournalError>) {
+    /// Takes down how a checkpoint went, with the size of the WAL in use if it is known.
+    pub(super) fn record(&self, result: Result<Option<u64>, JournalError>) {
         let mut news = lock(&self.news);
         match result {
             Ok(wal_bytes) => {
                 news.status.done_count += 1;
-                news.status.wal_bytes = wal_bytes;
+                news.status.wal_bytes = wal_bytes.unwrap_or(news.status.wal_bytes);
                 news.status.failure = None;
             }
             Err(error) => {
+                // A write that found no space, unlike a sync that failed, leaves pages that a later
+                // sync still writes.
+                news.storage_failed |= !is_passing(&error);
                 news.status.failed_count += 1;
-                news.status.failure = Some(chain(&error));
+                news.status.failure = Some(causes(&error));
             }
         }
         self.done.notify_all();
@@ -165,7 +186,9 @@ impl Checkpointer {
         writer: Arc<Mutex<Option<Connection>>>,
         progress: Arc<Progress>,
     ) -> Result<Self, JournalError> {
-        lock(&progress.news).stop = false;
+        let mut news = lock(&progress.news);
+        (news.stop, news.storage_failed, news.status.failure) = (false, false, None);
+        drop(news);
         let shared = Arc::clone(&progress);
         let thread = thread::Builder::new()
             .name("annals-checkpoint".to_owned())
@@ -174,10 +197,7 @@ impl Checkpointer {
                     shared.record(pass(&connection, &writer));
                 }
             })
-            .map_err(|error| JournalError::Unavailable {
-                reason: Reason::Storage,
-                source: Some(error.into()),
-            })?;
+            .map_err(|error| JournalError::Unavailable { reason: Reason::Storage, source: Some(error.into()) })?;
         Ok(Self { progress, thread: Some(thread) })
     }
 }
@@ -193,20 +213,18 @@ impl Drop for Checkpointer {
     }
 }
 
-/// One checkpoint; the size of the WAL in use afterwards.
-fn pass(
-    connection: &Connection,
-    writer: &Mutex<Option<Connection>>,
-) -> Result<u64, JournalError> {
-    let page_bytes: u64 = connection
+/// One checkpoint; the size of the WAL in use afterwards, if nobody was in the way of looking.
+fn pass(connection: &Connection, writer: &Mutex<Option<Connection>>) -> Result<Option<u64>, JournalError> {
+    let page_bytes: u32 = connection
         .prepare_cached("PRAGMA page_size")
         .and_then(|mut size| size.query_row([], |row| row.get(0)))
         .map_err(unwritten)?;
-    let bytes = |frames: u64| frames.saturating_mul(page_bytes + FRAME_HEADER_BYTES);
-    let wal_bytes = bytes(run(connection, Mode::Passive)?.wal_frames);
+    let bytes = |frames: u64| frames.saturating_mul(u64::from(page_bytes) + FRAME_HEADER_BYTES);
+    // A commit that ends at this moment is in the way.
+    let wal_bytes = run(connection, Mode::Passive)?.wal_frames.map(bytes);
     let mode = match wal_bytes {
-        TRUNCATE_BYTES.. => Mode::Truncate,
-        RESTART_BYTES.. => Mode::Restart,
+        Some(TRUNCATE_BYTES..) => Mode::Truncate,
+        Some(RESTART_BYTES..) => Mode::Restart,
         _ => return Ok(wal_bytes),
     };
     // While it is held the committer waits here rather than for SQLite's own lock, for which it would
@@ -214,17 +232,21 @@ fn pass(
     let _no_commit = lock(writer);
     let outcome = run(connection, mode)?;
     // A reader that is in the way keeps the WAL from beginning anew; the next pass tries again.
-    Ok(if outcome.was_busy { bytes(outcome.wal_frames) } else { 0 })
+    Ok(if outcome.was_busy { outcome.wal_frames.map(bytes) } else { Some(0) })
 }
 
-/// An error with its causes, as operators read it.
-fn chain(error: &JournalError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+/// Whether the same may be tried again through the same connections.
+pub(super) fn is_passing(error: &JournalError) -> bool {
+    matches!(error, JournalError::Unavailable { reason: Reason::FullDisk | Reason::Busy, .. })
+}
+
+/// What SQLite said, with its causes: the sentence above it is about commits, of which none is harmed.
+fn causes(error: &JournalError) -> String {
+    let mut texts = Vec::new();
+    let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        texts.push(error.to_string());
         cause = error.source();
     }
-    text
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }

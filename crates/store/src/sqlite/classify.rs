@@ -48,9 +48,7 @@ pub(super) fn unwritten(error: Error) -> JournalError {
         Some(ErrorCode::DiskFull) => Reason::FullDisk,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reason::Busy,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Reason::ReadOnly,
-        Some(ErrorCode::TooBig) => {
-            Reason::TooLarge { what: "the commit's payload", max: PAYLOAD_BYTES_MAX as u64 }
-        }
+        Some(ErrorCode::TooBig) => Reason::TooLarge { what: "the commit's payload", max: PAYLOAD_BYTES_MAX as u64 },
         Some(_) => Reason::Storage,
         // Not SQLite's, but rusqlite's about what it was given to convert.
         None => match error {
@@ -67,21 +65,15 @@ pub(super) fn unwritten(error: Error) -> JournalError {
 /// An error of COMMIT itself.
 pub(super) fn at_commit(error: Error) -> JournalError {
     match error.sqlite_error_code() {
-        Some(
-            ErrorCode::DatabaseCorrupt
-            | ErrorCode::NotADatabase
-            | ErrorCode::DiskFull
-            | ErrorCode::DatabaseBusy,
-        ) => unwritten(error),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
+            unwritten(error)
+        }
         _ => JournalError::Unknown { source: Some(error.into()) },
     }
 }
 
 fn corrupt(error: Error) -> JournalError {
-    JournalError::Corrupt {
-        what: "SQLite cannot make sense of its file".to_owned(),
-        source: Some(error.into()),
-    }
+    JournalError::Corrupt { what: "SQLite cannot make sense of its file".to_owned(), source: Some(error.into()) }
 }
 
 #[cfg(test)]

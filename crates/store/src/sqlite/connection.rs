@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint;
@@ -77,9 +78,11 @@ fn connect(folder: &Path) -> Result<Connection, JournalError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection =
-        Connection::open_with_flags(folder.join(FILE_NAME), flags).map_err(unwritten)?;
+    let connection = Connection::open_with_flags(folder.join(FILE_NAME), flags).map_err(unwritten)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unwritten)?;
+    // A connection that closes as the last one would copy the rest of the WAL and take it away, without
+    // knowing whether an earlier part was ever synced; see `checkpoint`.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(unwritten)?;
     // None of these touches the file. `fullfsync` is what makes a sync a sync on macOS, and nothing
     // elsewhere; `secure_delete` overwrites what is deleted, as erasure promises.
     connection
@@ -124,9 +127,7 @@ fn create(connection: &Connection) -> Result<(), JournalError> {
         connection.execute_batch(sql).map_err(unwritten)?;
     }
     connection
-        .execute_batch(&format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-        ))
+        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"))
         .map_err(unwritten)
 }
 
@@ -138,9 +139,7 @@ enum Format {
 }
 
 fn format(connection: &Connection) -> Result<Format, JournalError> {
-    let number = |sql| {
-        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(unwritten)
-    };
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(unwritten);
     let application_id = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -175,9 +174,7 @@ fn format(connection: &Connection) -> Result<Format, JournalError> {
 /// Sets the mode, which SQLite refuses by answering another one, as on a file system without shared
 /// memory.
 fn require_wal(connection: &Connection) -> Result<(), JournalError> {
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(unwritten)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(unwritten)?;
     if mode == "wal" {
         return Ok(());
     }
@@ -189,9 +186,9 @@ fn require_wal(connection: &Connection) -> Result<(), JournalError> {
 fn sync_folder(folder: &Path) -> Result<(), JournalError> {
     // Elsewhere a folder cannot be opened as a file.
     if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| {
-            JournalError::Unavailable { reason: Reason::Storage, source: Some(error.into()) }
-        })?;
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| JournalError::Unavailable { reason: Reason::Storage, source: Some(error.into()) })?;
     }
     Ok(())
 }

@@ -1,0 +1,186 @@
+//! The first half of an append, on the caller's thread: limits, masking, canonical form, seed,
+//! commitments, and the look for ids that were used before.
+//!
+//! **Invariant:** nothing in here is seen by anybody else; a prepared event that is dropped leaves
+//! no trace.
+
+use std::sync::Arc;
+
+use annals_merkle::{Hash, Seed};
+use annals_model::{Appended, Canonical, Content, Fault, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits};
+
+use crate::lookup::same_content;
+use crate::{Ledger, Shared};
+
+/// Events that are ready for the sequencer.
+pub struct Prepared {
+    pub(crate) events: Vec<Ready>,
+    /// Committed events when ids were looked for; what came later is looked at by the sequencer.
+    pub(crate) snapshot: u64,
+    bytes: usize,
+}
+
+/// One event that is ready.
+pub(crate) struct Ready {
+    pub(crate) organization: Arc<str>,
+    pub(crate) content: Arc<Content>,
+    pub(crate) canonical: Arc<[u8]>,
+    pub(crate) seed: Seed,
+    /// What its leaf commits to besides the time.
+    pub(crate) root: Hash,
+    /// Whether the client named it, so that it may be a repetition.
+    pub(crate) named: bool,
+    /// Where it is, if it is a repetition.
+    pub(crate) repeated: Option<Appended>,
+}
+
+const UUID_RANDOM_BYTES: usize = 10;
+const RANDOM_BYTES: usize = size_of::<Seed>() + UUID_RANDOM_BYTES;
+
+impl Prepared {
+    /// How many events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The bytes of their canonical texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_size(events: usize, bytes_each: usize) -> Prepared {
+        let ready = || Ready {
+            organization: "acme".into(),
+            content: Arc::default(),
+            canonical: Arc::default(),
+            seed: Seed::default(),
+            root: Hash::default(),
+            named: false,
+            repeated: None,
+        };
+        Prepared { events: (0..events).map(|_| ready()).collect(), snapshot: 0, bytes: events * bytes_each }
+    }
+}
+
+impl Ledger {
+    /// Prepares events for [`Ledger::append`]. Each has its organization by now. This is where the
+    /// processor time of an append goes; it waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// A fault with the event's place in the batch: invalid or limit for what it says, not found for
+    /// its organization, conflict for an id with other content. Nothing was stored.
+    pub fn prepare(&self, events: Vec<NewEvent>) -> Result<Prepared, Fault> {
+        if events.is_empty() {
+            return Err(Fault::invalid("there is no event in the request"));
+        }
+        if events.len() > limits::BATCH_EVENTS_MAX {
+            return Err(Fault::limit("events of one append", limits::BATCH_EVENTS_MAX, events.len()));
+        }
+        let shared = &self.shared;
+        let snapshot = shared.tail.committed();
+        let now = shared.clock.now();
+        let random = random(events.len())?;
+        let mut prepared = Prepared { events: Vec::with_capacity(events.len()), snapshot, bytes: 0 };
+        for (at, (new, random)) in events.into_iter().zip(random.chunks_exact(RANDOM_BYTES)).enumerate() {
+            let ready = shared.prepare(new, now, random).map_err(|fault| fault.at_event(at))?;
+            prepared.bytes += ready.canonical.len();
+            prepared.events.push(ready);
+        }
+        Ok(prepared)
+    }
+}
+
+impl Shared {
+    fn prepare(&self, new: NewEvent, now: Time, random: &[u8]) -> Result<Ready, Fault> {
+        let missing =
+            || Fault::invalid("organization is required: the key is good for all of them").at_member("organization");
+        let named = new.organization.ok_or_else(missing)?;
+        let known = self.state.organization(&named).filter(|_| named != SYSTEM_ORGANIZATION);
+        let known = known.ok_or_else(|| {
+            Fault::not_found(format!("there is no organization {named}: create it first")).at_member("organization")
+        })?;
+        let content = new.content;
+        if content.action.starts_with(Filter::OWN_ACTIONS) {
+            return Err(
+                Fault::invalid("actions that begin with annals. are recorded by the server only").at_member("action")
+            );
+        }
+        if content.time_occurred.is_some_and(|time| time > now.plus_us(limits::OCCURRED_AHEAD_US_MAX)) {
+            return Err(Fault::invalid("time_occurred is more than 24 hours ahead of the server's clock")
+                .at_member("time_occurred"));
+        }
+        let mut ready =
+            ready(known.id.as_str().into(), new.id, content, now, random, |content| self.mask.apply(content))?;
+        if ready.named {
+            ready.repeated = self.find_repeated(&ready)?;
+        }
+        Ok(ready)
+    }
+
+    /// Where the event is already, if its id was used before for the same content.
+    fn find_repeated(&self, ready: &Ready) -> Result<Option<Appended>, Fault> {
+        let Some(found) = self.find(&ready.organization, &ready.content.id, 0..u64::MAX)? else { return Ok(None) };
+        same_content(&found.row, &ready.content)?;
+        Ok(Some(found.appended(&ready.organization, &ready.content.id)))
+    }
+}
+
+/// Makes an event ready: names it if the client did not, masks it, and commits to its members.
+///
+/// # Errors
+///
+/// A limit fault if it is too large; internal if there is no random source.
+pub(crate) fn ready(
+    organization: Arc<str>,
+    id: Option<String>,
+    mut content: Content,
+    now: Time,
+    random: &[u8],
+    mask: impl FnOnce(&mut Content),
+) -> Result<Ready, Fault> {
+    let no_random = || Fault::internal("the random source gave too little");
+    let (seed, rest) = random.split_first_chunk::<{ size_of::<Seed>() }>().ok_or_else(no_random)?;
+    let uuid_random = rest.first_chunk::<UUID_RANDOM_BYTES>().ok_or_else(no_random)?;
+    let named = id.is_some();
+    content.id = id.unwrap_or_else(|| {
+        let ms = u64::try_from(now.ms()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(ms, uuid_random).into_uuid().to_string()
+    });
+    mask(&mut content);
+    let canonical = content.canonical();
+    if canonical.text.len() > limits::EVENT_BYTES_MAX {
+        return Err(Fault::too_large("the event", limits::EVENT_BYTES_MAX, canonical.text.len()));
+    }
+    let root = root(&canonical, seed)?;
+    Ok(Ready {
+        organization,
+        content: Arc::new(content),
+        canonical: canonical.text.into(),
+        seed: *seed,
+        root,
+        named,
+        repeated: None,
+    })
+}
+
+/// What an event's leaf commits to besides the time.
+pub(crate) fn root(canonical: &Canonical, seed: &Seed) -> Result<Hash, Fault> {
+    annals_merkle::root_of_members(seed, canonical.parts())
+        .map_err(|error| Fault::internal(format!("the event's members can't be committed to: {error}")))
+}
+
+/// So many bytes of the system's random source as so many events need.
+pub(crate) fn random(events: usize) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; events * RANDOM_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::internal(format!("the system has no randomness: {error}")))?;
+    Ok(bytes)
+}

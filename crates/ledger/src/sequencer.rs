@@ -1,0 +1,293 @@
+//! The sequencer: the only writer. It takes what waits, gives places, commits, and answers.
+//!
+//! ```text
+//! t0  jobs are taken and staged: nothing is changed yet
+//! t1  Journal::commit: one row with its changes of state, synced   ◀ commit point
+//! t2  heads, state and tail follow
+//! t3  every waiting caller is answered
+//! ```
+//!
+//! A crash before t1 loses only what nobody was told of. A crash after it loses nothing: recovery
+//! reads the row and does t2 with the same code. A caller who got no answer asks again with the
+//! same ids, and gets the first answer.
+//!
+//! **Invariant:** an unknown commit result is settled before anything else is committed: the
+//! journal is recovered and asked; nothing is guessed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annals_model::{Appended, Fault, FaultKind, SYSTEM_ORGANIZATION};
+use annals_store::row::RowEncoder;
+use annals_store::{Change as StoredChange, JournalError};
+use tokio::sync::oneshot;
+
+use crate::Shared;
+use crate::clock::Timekeeper;
+use crate::prepare::{Ready, random, ready};
+use crate::queue::{Job, Taken};
+use crate::stage::{Heads, Stage, Staged};
+
+/// How often an unknown result is asked for before the callers are told that it isn't known.
+const SETTLE_TRIES: usize = 3;
+/// How long the journal is left alone before it is tried again without anybody asking.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) struct Sequencer {
+    shared: Arc<Shared>,
+    /// The last sequence that is committed.
+    sequence: u64,
+    /// The position of the next event.
+    position: u64,
+    heads: Heads,
+    time: Timekeeper,
+    encoder: RowEncoder,
+    /// A commit whose result is unknown.
+    unsettled: Option<Staged>,
+    /// Why nothing can be committed any more, if that is so.
+    broken: Option<Fault>,
+}
+
+/// What is to be answered once a commit is durable.
+enum Answer {
+    Appended(oneshot::Sender<Result<Vec<Appended>, Fault>>, Vec<Appended>),
+    Done(oneshot::Sender<Result<(), Fault>>),
+}
+
+impl Answer {
+    fn give(self, fault: Option<&Fault>) {
+        // Whoever asked may have gone; the commit stands all the same.
+        match (self, fault) {
+            (Answer::Appended(reply, _), Some(fault)) => drop(reply.send(Err(fault.clone()))),
+            (Answer::Appended(reply, appended), None) => drop(reply.send(Ok(appended))),
+            (Answer::Done(reply), fault) => drop(reply.send(fault.cloned().map_or(Ok(()), Err))),
+        }
+    }
+}
+
+impl Sequencer {
+    pub(crate) fn new(shared: Arc<Shared>, time: Timekeeper, encoder: RowEncoder) -> Sequencer {
+        Sequencer {
+            shared,
+            sequence: 0,
+            position: 0,
+            heads: Heads::default(),
+            time,
+            encoder,
+            unsettled: None,
+            broken: None,
+        }
+    }
+
+    /// The sequencer's thread: until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        loop {
+            let patience = self.shared.trouble.what().map(|_| PROBE_AFTER);
+            match self.shared.queue.take(patience) {
+                Taken::Jobs(jobs) => self.serve(jobs),
+                Taken::Nothing => self.probe(),
+                Taken::Closed => break,
+            }
+        }
+        self.shared.tail.signal.close();
+    }
+
+    /// Commits what a set of jobs asks for, and answers them.
+    fn serve(&mut self, jobs: Vec<Job>) {
+        self.shared.wait_for_freezer();
+        let time = match self.may_commit().and_then(|()| self.time.next(&*self.shared.clock)) {
+            Ok(time) => time,
+            Err(fault) => return jobs.into_iter().for_each(|job| job.refuse(fault.clone())),
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut stage = Stage::new(&shared, &self.heads, time, self.position);
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match job {
+                Job::Append { prepared, reply } => match stage.append(prepared) {
+                    Ok(appended) => answers.push(Answer::Appended(reply, appended)),
+                    Err(fault) => drop(reply.send(Err(fault))),
+                },
+                Job::Administer { change, reply } => {
+                    let staged = change
+                        .stage(&shared.state)
+                        .and_then(|(change, event)| Ok((change, own_event(&shared, event)?)));
+                    match staged {
+                        Ok((change, event)) => {
+                            stage.change(change, event);
+                            answers.push(Answer::Done(reply));
+                        }
+                        Err(fault) => drop(reply.send(Err(fault))),
+                    }
+                }
+            }
+        }
+        // Repetitions alone need no commit.
+        let staged = if stage.is_empty() { None } else { Some(finish(stage, self.sequence + 1, &mut self.encoder)) };
+        let fault = staged.and_then(|staged| staged.and_then(|staged| self.commit(staged)).err());
+        answers.into_iter().for_each(|answer| answer.give(fault.as_ref()));
+    }
+
+    /// Commits an event of the server's own with its change of state.
+    ///
+    /// # Errors
+    ///
+    /// As for any commit.
+    pub(crate) fn record(&mut self, change: StoredChange, event: annals_model::Content) -> Result<(), Fault> {
+        let time = self.time.next(&*self.shared.clock)?;
+        let shared = Arc::clone(&self.shared);
+        let event = own_event(&shared, event)?;
+        let mut stage = Stage::new(&shared, &self.heads, time, self.position);
+        stage.change(change, event);
+        let staged = finish(stage, self.sequence + 1, &mut self.encoder)?;
+        self.commit(staged)
+    }
+
+    /// Tries whether the journal works again, with a commit of nothing.
+    fn probe(&mut self) {
+        if self.may_commit().is_err() {
+            return;
+        }
+        let Ok(time) = self.time.next(&*self.shared.clock) else { return };
+        let shared = Arc::clone(&self.shared);
+        let nothing =
+            finish(Stage::new(&shared, &self.heads, time, self.position), self.sequence + 1, &mut self.encoder);
+        // Why it still fails is in the log already.
+        let _ = nothing.and_then(|nothing| self.commit(nothing));
+    }
+
+    /// t1 and t2.
+    fn commit(&mut self, staged: Staged) -> Result<(), Fault> {
+        match self.shared.journal.commit(&staged.commit) {
+            Ok(()) => {
+                if self.shared.trouble.what().is_some() {
+                    tracing::info!("the journal can be written to again");
+                    self.shared.trouble.set(None);
+                }
+                self.apply(staged);
+                Ok(())
+            }
+            Err(error @ JournalError::Unknown { .. }) => {
+                self.trouble(&error);
+                self.unsettled = Some(staged);
+                for _ in 0..SETTLE_TRIES {
+                    if let Ok(written) = self.settle() {
+                        return if written { Ok(()) } else { Err(unavailable("nothing was stored")) };
+                    }
+                }
+                Err(unavailable(
+                    "it is not known whether the events were stored; with the same ids they are not stored twice",
+                ))
+            }
+            Err(error @ JournalError::Unavailable { .. }) => {
+                self.trouble(&error);
+                Err(unavailable("nothing was stored"))
+            }
+            Err(error) => {
+                self.trouble(&error);
+                let fault = unavailable("nothing was stored, and the server must be looked after: its log says more");
+                self.broken = Some(fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    /// Follows a durable commit; recovery does the same for each row that it reads.
+    pub(crate) fn apply(&mut self, staged: Staged) {
+        self.sequence = staged.commit.sequence;
+        self.position = staged.commit.position_end();
+        self.time.committed(staged.time);
+        self.heads.follow(staged.heads);
+        for change in &staged.commit.changes {
+            if let Err(error) = self.shared.state.apply(change) {
+                tracing::error!(%error, "a change of state could not be followed: restart the server");
+            }
+        }
+        // Last, so that whoever sees an event finds its action in the catalogue.
+        self.shared.tail.push(staged.rows);
+    }
+
+    /// Where the next commit goes: its sequence, its position, and the heads it builds on.
+    pub(crate) fn next(&self) -> (u64, u64, &Heads) {
+        (self.sequence + 1, self.position, &self.heads)
+    }
+
+    /// Refuses while the journal is broken or an earlier result is unknown.
+    fn may_commit(&mut self) -> Result<(), Fault> {
+        if let Some(fault) = &self.broken {
+            return Err(fault.clone());
+        }
+        if self.unsettled.is_some() && self.settle().is_err() {
+            return Err(unavailable("nothing was stored"));
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the unsettled commit was written, and follows it if it was.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be found out now.
+    fn settle(&mut self) -> Result<bool, JournalError> {
+        let Some(staged) = self.unsettled.take() else { return Ok(false) };
+        match written(&*self.shared.journal, &staged) {
+            Ok(written) => {
+                tracing::info!(written, "a commit's unknown result is known now");
+                self.shared.trouble.set(None);
+                if written {
+                    self.apply(staged);
+                }
+                Ok(written)
+            }
+            Err(error) => {
+                self.trouble(&error);
+                self.unsettled = Some(staged);
+                Err(error)
+            }
+        }
+    }
+
+    fn trouble(&self, error: &JournalError) {
+        let chain = chain(error);
+        tracing::error!(error = %chain, "the journal refused a commit");
+        self.shared.trouble.set(Some(error.to_string()));
+    }
+}
+
+fn finish(stage: Stage, sequence: u64, encoder: &mut RowEncoder) -> Result<Staged, Fault> {
+    stage.finish(sequence, encoder).map_err(|error| Fault::internal(format!("the commit can't be written: {error}")))
+}
+
+/// Whether the journal holds a commit, asked after it was recovered.
+fn written(journal: &dyn annals_store::Journal, staged: &Staged) -> Result<bool, JournalError> {
+    journal.recover()?;
+    if journal.last()? != staged.commit.sequence {
+        return Ok(false);
+    }
+    let row = journal.rows(staged.commit.sequence - 1, 0)?.into_iter().next();
+    if row.is_some_and(|row| row.payload == staged.commit.payload) {
+        return Ok(true);
+    }
+    // Somebody else has written there: nothing more may be.
+    Err(JournalError::Conflict { refused: staged.commit.sequence, last: staged.commit.sequence })
+}
+
+fn own_event(shared: &Shared, content: annals_model::Content) -> Result<Ready, Fault> {
+    ready(SYSTEM_ORGANIZATION.into(), None, content, shared.clock.now(), &random(1)?, |_| ())
+}
+
+fn unavailable(what: &str) -> Fault {
+    Fault::new(FaultKind::Unavailable, format!("the journal can't be written to now: {what}; try again later"))
+}
+
+/// An error with all its sources.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

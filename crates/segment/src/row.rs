@@ -1,0 +1,40 @@
+//! What goes into a segment and comes out of it.
+
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+
+use annals_model::Time;
+
+/// One event as a segment takes it and gives it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The number of the log in this process.
+    pub log: u32,
+    /// The event's place in its log, from 0.
+    pub index: u64,
+    /// The event's place over all logs, in the order of commits.
+    pub position: u64,
+    /// The server's clock at its commit.
+    pub time_recorded: Time,
+    /// Its canonical text.
+    pub canonical: Arc<[u8]>,
+    /// What is kept with the event and shown to nobody, such as its seed; opaque.
+    pub secret: Arc<[u8]>,
+}
+
+/// What a segment holds of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRange {
+    /// The number of the log in this process.
+    pub log: u32,
+    /// The rows that are the log's.
+    pub rows: Range<u32>,
+    /// From the first event's index up to the last one's, exclusive.
+    pub indexes: Range<u64>,
+    /// From the first event's position up to the last one's, exclusive; other logs' lie between.
+    pub positions: Range<u64>,
+    /// The least and the greatest time shown.
+    pub times_shown: RangeInclusive<Time>,
+    /// The least and the greatest time recorded.
+    pub times_recorded: RangeInclusive<Time>,
+}
