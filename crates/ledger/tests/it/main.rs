@@ -6,5 +6,6 @@ mod append;
 mod faults;
 mod list;
 mod recover;
+mod sample;
 mod support;
 mod system;
