@@ -80,7 +80,7 @@ impl BlocksBuilder {
         })
     }
 
-    /// Adds the next row.
+    /// Adds the next row. The block stays open until it is settled, or as large as one may be.
     ///
     /// # Errors
     ///
@@ -96,6 +96,15 @@ impl BlocksBuilder {
         self.texts.extend_from_slice(text);
         self.secrets.extend_from_slice(secret);
         self.rows += 1;
+        Ok(())
+    }
+
+    /// Closes the open block if it holds enough text.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Compression`].
+    pub(crate) fn settle(&mut self) -> Result<(), SegmentError> {
         if self.texts.len() >= BLOCK_TEXT_BYTES { self.close() } else { Ok(()) }
     }
 
@@ -234,6 +243,7 @@ mod tests {
         let mut builder = BlocksBuilder::new().expect("memory");
         for (at, text) in texts.iter().enumerate() {
             builder.push(text, &at.to_le_bytes()).expect("small");
+            builder.settle().expect("memory");
         }
         builder.finish().expect("memory")
     }

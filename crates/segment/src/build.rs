@@ -7,6 +7,7 @@ use annals_model::{Content, Field, each_term, each_word};
 
 use crate::blocks::{Blocks, BlocksBuilder};
 use crate::columns::{ColumnsBuilder, Entry, row_number};
+use crate::dictionary::Dictionary;
 use crate::gather::Gather;
 use crate::ids::IdTable;
 use crate::index::Index;
@@ -16,8 +17,8 @@ impl Segment {
     /// Builds a segment from events in the order of their commits, each with what its canonical text
     /// says.
     ///
-    /// `key` is the secret that ids are hashed with, the same for all segments of a process; nobody
-    /// who chooses ids should know it.
+    /// `key` is the secret that ids and values are hashed with, the same for all segments of a process;
+    /// nobody who chooses them should know it.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl Segment {
             }
         }
         let columns = columns.finish(by_position);
-        let index = index_of(sorted.iter().map(|(_, (_, content))| content.borrow()))?;
+        let index = index_of(sorted.iter().map(|(_, (_, content))| content.borrow()), key)?;
         let blocks = blocks_of(sorted.iter().map(|(_, (row, _))| row))?;
         let ids = IdTable::build(key, index.field(Field::Id), &columns.log_of_rows());
         Ok(Segment { columns, index, ids, blocks })
@@ -63,9 +64,9 @@ fn entry(row: &Row, content: &Content) -> Entry {
     }
 }
 
-fn index_of<'c>(contents: impl Iterator<Item = &'c Content>) -> Result<Index, SegmentError> {
-    let mut fields: [Gather; Field::ALL.len()] = array::from_fn(|_| Gather::default());
-    let mut words = Gather::default();
+fn index_of<'c>(contents: impl Iterator<Item = &'c Content>, key: u64) -> Result<Index, SegmentError> {
+    let mut fields: [Gather; Field::ALL.len()] = array::from_fn(|_| Gather::new(key));
+    let mut words = Gather::new(key);
     for (row, content) in (0_u32..).zip(contents) {
         each_term(content, |field, value| {
             if let Some(gather) = fields.get_mut(field.number()) {
@@ -74,7 +75,7 @@ fn index_of<'c>(contents: impl Iterator<Item = &'c Content>) -> Result<Index, Se
         });
         each_word(content, |word| words.add(row, word));
     }
-    let mut dictionaries = array::from_fn(|_| crate::dictionary::Dictionary::default());
+    let mut dictionaries = array::from_fn(|_| Dictionary::default());
     for (dictionary, gather) in dictionaries.iter_mut().zip(fields) {
         *dictionary = gather.finish()?;
     }
@@ -85,6 +86,7 @@ fn blocks_of<'r>(rows: impl Iterator<Item = &'r Row>) -> Result<Blocks, SegmentE
     let mut blocks = BlocksBuilder::new()?;
     for row in rows {
         blocks.push(&row.canonical, &row.secret)?;
+        blocks.settle()?;
     }
     blocks.finish()
 }

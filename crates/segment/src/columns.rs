@@ -273,14 +273,7 @@ impl Columns {
     /// One row as it was taken.
     pub(crate) fn entry(&self, run: &Run, row: u32) -> Entry {
         let Key { time, status, position } = self.key(row);
-        Entry {
-            log: run.log,
-            index: self.index(run, row),
-            position,
-            recorded: self.recorded(row),
-            shown: time,
-            status,
-        }
+        Entry { log: run.log, index: self.index(run, row), position, recorded: self.recorded(row), shown: time, status }
     }
 
     /// The log of every row.

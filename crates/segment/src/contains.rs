@@ -41,7 +41,7 @@ fn advance(ends: &[u32], mut value: usize, at: usize) -> usize {
 
 enum Finder<'p> {
     /// Case doesn't matter: the part, or the texts, have one case only.
-    Plain(memmem::Finder<'p>),
+    Plain(Box<memmem::Finder<'p>>),
     Folded {
         part: &'p [u8],
         /// Where in the part its rarest byte stands.
@@ -54,7 +54,7 @@ enum Finder<'p> {
 impl<'p> Finder<'p> {
     fn new(texts: &[u8], has_upper: bool, part: &'p [u8]) -> Finder<'p> {
         if !has_upper || !part.iter().any(u8::is_ascii_alphabetic) {
-            return Finder::Plain(memmem::Finder::new(part));
+            return Finder::Plain(Box::new(memmem::Finder::new(part)));
         }
         let mut counts = [0_u32; 256];
         for byte in texts.iter().step_by(texts.len() / SAMPLE_BYTES + 1) {

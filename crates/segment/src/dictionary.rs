@@ -9,6 +9,7 @@ use annals_model::Pattern;
 use roaring::{MultiOps, RoaringBitmap};
 
 use crate::SegmentError;
+use crate::columns::partition;
 use crate::contains::scan;
 use crate::error::number;
 use crate::postings::{Posting, Postings, PostingsBuilder, bitmap_of, bitmap_of_any};
@@ -96,14 +97,14 @@ impl Dictionary {
 
     /// The value that is this text.
     pub(crate) fn find_exact(&self, text: &str) -> Option<u32> {
-        let value = self.partition(0, |have| have < text);
+        let value = self.first_past(0, |have| have < text);
         (value < self.len() && self.text(value) == text).then_some(value)
     }
 
     /// The values that begin with a prefix.
     pub(crate) fn find_prefix(&self, prefix: &str) -> Range<u32> {
-        let start = self.partition(0, |have| have < prefix);
-        start..self.partition(start, |have| have.starts_with(prefix))
+        let start = self.first_past(0, |have| have < prefix);
+        start..self.first_past(start, |have| have.starts_with(prefix))
     }
 
     /// The values that pass a pattern, as ranges in ascending order.
@@ -123,7 +124,8 @@ impl Dictionary {
 
     fn find_part(&self, part: &str, pattern: &Pattern) -> Vec<Range<u32>> {
         if part.is_empty() {
-            return vec![0..self.len()];
+            let all = 0..self.len();
+            return vec![all];
         }
         let mut values = Vec::new();
         // Another alphabet's text has no place in an ASCII one; and in one that is not ASCII, the scan
@@ -169,7 +171,7 @@ impl Dictionary {
         self.texts.len() + size_of_val(&*self.ends) + size_of_val(&*self.not_ascii) + self.postings.memory_bytes()
     }
 
-    fn partition(&self, from: u32, test: impl Fn(&str) -> bool) -> u32 {
-        crate::columns::partition(&(from..self.len()), |value| test(self.text(value)))
+    fn first_past(&self, from: u32, test: impl Fn(&str) -> bool) -> u32 {
+        partition(&(from..self.len()), |value| test(self.text(value)))
     }
 }

@@ -2,17 +2,24 @@
 //!
 //! **Invariant:** a value that a row has several times is collected once.
 
-use xxhash_rust::xxh3::xxh3_64;
+use std::mem::take;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::SegmentError;
 use crate::dictionary::{Dictionary, DictionaryBuilder};
 
 /// No value.
 const VACANT: u32 = u32::MAX;
+/// So many values wait before they are looked up, one right after the other, so that the processor
+/// waits for the memory of several at once.
+const WAITING_MAX: usize = 512;
 
 /// A dictionary in the making, from values as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
+    /// What texts are hashed with, so that nobody can choose texts that collide.
+    key: u64,
     /// A hash table with open addressing; its length is a power of two, or 0.
     slots: Vec<Slot>,
     /// The distinct values, in the order in which they first came.
@@ -20,6 +27,17 @@ pub(crate) struct Gather {
     texts: String,
     /// The number of a value and a row that has it, in ascending order of rows.
     pairs: Vec<(u32, u32)>,
+    waiting: Vec<Waiting>,
+    waiting_texts: String,
+}
+
+/// A value that is yet to be looked up.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    row: u32,
+    hash: u32,
+    start: usize,
+    end: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +66,41 @@ struct Candidate {
 }
 
 impl Gather {
+    pub(crate) fn new(key: u64) -> Gather {
+        Gather { key, ..Gather::default() }
+    }
+
     /// Notes that a row has a value. Rows must not descend.
     pub(crate) fn add(&mut self, row: u32, text: &str) {
-        let value = self.value_of(text);
-        if let Some(entry) = self.values.get_mut(value as usize)
-            && (entry.count == 0 || entry.row_last != row)
-        {
-            entry.count += 1;
-            entry.row_last = row;
-            self.pairs.push((value, row));
+        // The lower half of a good hash is a good hash.
+        let hash =
+            u32::try_from(xxh3_64_with_seed(text.as_bytes(), self.key) & u64::from(u32::MAX)).unwrap_or_default();
+        let start = self.waiting_texts.len();
+        self.waiting_texts.push_str(text);
+        self.waiting.push(Waiting { row, hash, start, end: self.waiting_texts.len() });
+        if self.waiting.len() >= WAITING_MAX {
+            self.look_up();
         }
+    }
+
+    /// Looks up what waits.
+    fn look_up(&mut self) {
+        while (self.values.len() + self.waiting.len()) * 2 > self.slots.len() {
+            self.grow();
+        }
+        let (mut waiting, mut texts) = (take(&mut self.waiting), take(&mut self.waiting_texts));
+        for Waiting { row, hash, start, end } in waiting.drain(..) {
+            let value = self.value_of(hash, texts.get(start..end).unwrap_or_default());
+            if let Some(entry) = self.values.get_mut(value as usize)
+                && (entry.count == 0 || entry.row_last != row)
+            {
+                entry.count += 1;
+                entry.row_last = row;
+                self.pairs.push((value, row));
+            }
+        }
+        texts.clear();
+        (self.waiting, self.waiting_texts) = (waiting, texts);
     }
 
     /// Sorts what came into a dictionary.
@@ -65,7 +108,8 @@ impl Gather {
     /// # Errors
     ///
     /// [`SegmentError::TooLarge`] if one dictionary can't hold it.
-    pub(crate) fn finish(self) -> Result<Dictionary, SegmentError> {
+    pub(crate) fn finish(mut self) -> Result<Dictionary, SegmentError> {
+        self.look_up();
         let sorted = self.sorted();
         let mut starts = vec![0_usize; self.values.len()];
         let mut total = 0;
@@ -95,13 +139,8 @@ impl Gather {
         Ok(dictionary.finish())
     }
 
-    /// The number of a value, a new one if it is new.
-    fn value_of(&mut self, text: &str) -> u32 {
-        if self.values.len() * 2 >= self.slots.len() {
-            self.grow();
-        }
-        // The lower half of a good hash is a good hash.
-        let hash = u32::try_from(xxh3_64(text.as_bytes()) & u64::from(u32::MAX)).unwrap_or_default();
+    /// The number of a value, a new one if it is new. A slot must be free.
+    fn value_of(&mut self, hash: u32, text: &str) -> u32 {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         while let Some(slot) = self.slots.get(at).filter(|slot| slot.value != VACANT) {
@@ -122,7 +161,7 @@ impl Gather {
     }
 
     fn grow(&mut self) {
-        let length = (self.slots.len() * 4).max(64);
+        let length = (self.slots.len() * 4).max(2 * WAITING_MAX);
         self.slots.clear();
         self.slots.resize(length, Slot { hash: 0, value: VACANT });
         for (value, entry) in (0_u32..).zip(&self.values) {
@@ -137,10 +176,7 @@ impl Gather {
     }
 
     fn text(&self, value: u32) -> &str {
-        self.values
-            .get(value as usize)
-            .and_then(|entry| self.texts.get(entry.start..entry.end))
-            .unwrap_or_default()
+        self.values.get(value as usize).and_then(|entry| self.texts.get(entry.start..entry.end)).unwrap_or_default()
     }
 
     /// The values in ascending order of their texts.
@@ -157,9 +193,8 @@ impl Gather {
                 Candidate { head: [head(rest), head(rest.get(8..).unwrap_or_default())], value }
             })
             .collect();
-        candidates.sort_unstable_by(|a, b| {
-            a.head.cmp(&b.head).then_with(|| self.text(a.value).cmp(self.text(b.value)))
-        });
+        candidates
+            .sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| self.text(a.value).cmp(self.text(b.value))));
         candidates.into_iter().map(|candidate| candidate.value).collect()
     }
 }

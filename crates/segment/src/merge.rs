@@ -5,6 +5,7 @@
 use std::array;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -119,6 +120,7 @@ fn merge_dictionaries(sources: &[&Dictionary], plan: &Plan) -> Result<Dictionary
         .map(|(at, source)| Reverse((source.text(0), at, 0)))
         .collect();
     let mut rows: Vec<u32> = Vec::new();
+    let mut bits = vec![0_u64; plan.moves.iter().map(Vec::len).sum::<usize>() / 64 + 1];
     while let Some(Reverse((text, _, _))) = next.peek().copied() {
         rows.clear();
         while let Some(mut top) = next.peek_mut() {
@@ -133,15 +135,35 @@ fn merge_dictionaries(sources: &[&Dictionary], plan: &Plan) -> Result<Dictionary
                     continue;
                 }
             }
-            std::collections::binary_heap::PeekMut::pop(top);
+            PeekMut::pop(top);
         }
         // One source's rows ascend; those of several logs in several sources alternate.
         if !rows.is_sorted() {
-            rows.sort();
+            sort(&mut rows, &mut bits);
         }
         merged.push(text, &rows)?;
     }
     Ok(merged.finish())
+}
+
+/// Sorts distinct rows; `bits` has room for all rows, and is left as it was found, without any set.
+fn sort(rows: &mut Vec<u32>, bits: &mut [u64]) {
+    if rows.len() < bits.len() {
+        rows.sort_unstable();
+        return;
+    }
+    // Setting bits and reading them back beats sorting where there are more rows than words of bits.
+    for row in rows.drain(..) {
+        if let Some(word) = bits.get_mut(row as usize / 64) {
+            *word |= 1 << (row % 64);
+        }
+    }
+    for (first, word) in (0_u32..).step_by(64).zip(bits) {
+        while *word != 0 {
+            rows.push(first + word.trailing_zeros());
+            *word &= *word - 1;
+        }
+    }
 }
 
 fn blocks(segments: &[&Segment], plan: &Plan) -> Result<Blocks, SegmentError> {
@@ -174,6 +196,9 @@ fn blocks(segments: &[&Segment], plan: &Plan) -> Result<Blocks, SegmentError> {
                 }
                 row += 1;
             }
+            // Only now, not at every row: a block cut in its midst would leave a small rest, and with that
+            // open none of the following could be taken over whole.
+            merged.settle()?;
             *open = Some(decoded);
         }
     }

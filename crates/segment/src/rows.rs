@@ -123,7 +123,8 @@ impl Rows {
 
     fn lie(&self, columns: &Columns, sort: &Sort) -> Lie {
         let by_place = sort.by_place();
-        if let Some(direction) = by_place.filter(|_| self.span.by_place).or(sort.by_time().filter(|_| self.span.by_time))
+        if let Some(direction) =
+            by_place.filter(|_| self.span.by_place).or(sort.by_time().filter(|_| self.span.by_time))
         {
             let sort = if direction == Direction::Ascending { sort.clone() } else { sort.reversed() };
             return Lie::Natural(direction, sort);
@@ -153,7 +154,7 @@ impl Rows {
     /// Those of some rows that are in the set. Where all are, skipping costs nothing.
     fn walk<'r>(&self, rows: impl ExactSizeIterator<Item = &'r u32>, skip: u64, limit: usize) -> Vec<u32> {
         let Ok(skip) = usize::try_from(skip) else { return Vec::new() };
-        if self.set == Set::Range(self.span.rows.clone()) {
+        if self.length == self.span.rows.len() as u64 {
             return rows.skip(skip).take(limit).copied().collect();
         }
         rows.copied().filter(|row| self.set.contains(*row)).skip(skip).take(limit).collect()

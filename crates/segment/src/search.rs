@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use annals_model::{Field, Filter, Pattern, Time, TimeRange};
 
-use crate::columns::{Bounds, Columns, Run, partition};
+use crate::columns::{Bounds, Columns, partition};
 use crate::dictionary::Dictionary;
 use crate::index::Index;
 use crate::set::Set;
@@ -65,9 +65,8 @@ pub(crate) fn search(
         }
     }
     if times_open {
-        let passes = |row| {
-            filter.occurred.contains(columns.shown(row)) && filter.recorded.contains(columns.recorded(row))
-        };
+        let passes =
+            |row| filter.occurred.contains(columns.shown(row)) && filter.recorded.contains(columns.recorded(row));
         set.retain(passes);
     }
     set
@@ -100,7 +99,8 @@ fn reached(columns: &Columns, reach: Option<u32>, positions: &Range<u64>, filter
     let ranges = runs.iter().map(|run| {
         let mut rows = run.rows.clone();
         if !anywhere {
-            rows = cut(rows, |row| columns.position(row) < positions.start, |row| columns.position(row) < positions.end);
+            rows =
+                cut(rows, |row| columns.position(row) < positions.start, |row| columns.position(row) < positions.end);
         }
         rows = cut_times(rows, &filter.recorded, &run.recorded, |row| columns.recorded(row), &mut times_open);
         cut_times(rows, &filter.occurred, &run.shown, |row| columns.shown(row), &mut times_open)

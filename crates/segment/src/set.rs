@@ -68,8 +68,8 @@ impl Set {
     pub(crate) fn intersect(&mut self, other: Cow<'_, RoaringBitmap>) {
         match self {
             Set::Range(range) => {
-                let inside = other.min().is_none_or(|min| min >= range.start)
-                    && other.max().is_none_or(|max| max < range.end);
+                let inside =
+                    other.min().is_none_or(|min| min >= range.start) && other.max().is_none_or(|max| max < range.end);
                 let kept = if inside { other.into_owned() } else { &*other & bitmap_of_range(range) };
                 *self = Set::Bitmap(kept);
             }

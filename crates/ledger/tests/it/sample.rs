@@ -34,7 +34,9 @@ fn write() {
     }
     let journal = Arc::new(SqliteJournal::open(folder).expect("a journal"));
     let ledger = open(Arc::clone(&journal) as Arc<dyn Journal>, clock());
-    ["acme", "globex"].map(|id| create(&ledger, id));
+    for id in ["acme", "globex"] {
+        create(&ledger, id);
+    }
     append_json(&ledger, "acme", &EVENTS[..2]).expect("appended");
     append(&ledger, EVENTS[2..].iter().map(|json| event("globex", json)).collect()).expect("appended");
     std::fs::write(folder.join("answers.txt"), answers(&ledger, &*journal)).expect("written");

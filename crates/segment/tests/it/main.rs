@@ -1,0 +1,14 @@
+//! Segments against a plain list of events.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the lints let these pass in a test, but not in what several tests share"
+)]
+
+mod events;
+mod ids;
+mod model;
+mod order;
+mod rows;
+mod search;

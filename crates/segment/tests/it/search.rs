@@ -1,0 +1,146 @@
+//! Searches and pages, of built and of merged segments.
+
+use std::ops::Range;
+
+use annals_model::{Field, Filter, Order, Time, TimeRange};
+use annals_segment::Segment;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::events::{self, Start};
+use crate::model::{List, key};
+
+/// What is asked of a segment.
+#[derive(Clone, Debug)]
+struct Question {
+    reach: Option<u32>,
+    positions: Range<u64>,
+    filter: Filter,
+    order: Order,
+    start: Start,
+}
+
+fn question<F: Strategy<Value = Filter>>(list: &List, filter: F) -> impl Strategy<Value = Question> + use<F> {
+    let length = list.0.len() as u64;
+    (events::reach(), events::positions(length), filter, events::order(), events::start(list))
+        .prop_map(|(reach, positions, filter, order, start)| Question { reach, positions, filter, order, start })
+}
+
+fn check(segment: &Segment, list: &List, question: &Question) -> Result<(), TestCaseError> {
+    let Question { reach, positions, filter, order, start } = question;
+    let expect = list.page(*reach, positions, filter, order);
+    let found = segment.search(*reach, positions.clone(), filter);
+    prop_assert_eq!(found.len(), expect.len() as u64);
+    prop_assert_eq!(found.is_empty(), expect.is_empty());
+    let after = start.after.as_ref();
+    let expect: Vec<_> =
+        expect.into_iter().filter(|key| after.is_none_or(|after| key.compare(after, order).is_gt())).collect();
+    prop_assert_eq!(found.count_after(segment, order, after), expect.len() as u64);
+    let rows = found.select(segment, order, after, start.skip, start.limit);
+    let got: Vec<_> = rows.iter().map(|row| segment.key(*row)).collect();
+    let skip = usize::try_from(start.skip).expect("small");
+    let expect: Vec<_> = expect.into_iter().skip(skip).take(start.limit).collect();
+    prop_assert_eq!(got, expect);
+    Ok(())
+}
+
+fn small() -> impl Strategy<Value = (List, Vec<Question>)> {
+    events::list(0..80).prop_flat_map(|list| {
+        let questions = vec(question(&list, events::filter()), 12);
+        (Just(list), questions)
+    })
+}
+
+fn large() -> impl Strategy<Value = (List, Vec<Question>)> {
+    events::list(2_500..3_500).prop_flat_map(|list| {
+        let questions = vec(question(&list, events::loose_filter()), 24);
+        (Just(list), questions)
+    })
+}
+
+fn cuts() -> impl Strategy<Value = (Vec<usize>, usize)> {
+    (vec(any::<usize>(), 0..6), 0..7_usize)
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn a_built_segment_answers_as_the_list_does((list, questions) in small()) {
+        let segment = list.build();
+        for question in &questions {
+            check(&segment, &list, question)?;
+        }
+    }
+
+    #[test]
+    fn a_merged_segment_answers_as_the_list_does((list, questions) in small(), (cuts, first) in cuts()) {
+        let segment = list.merged(&cuts, first);
+        prop_assert_eq!(segment.positions(), list.build().positions());
+        prop_assert!(segment.logs().eq(list.build().logs()));
+        for question in &questions {
+            check(&segment, &list, question)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(12))]
+
+    #[test]
+    fn many_events_are_answered_like_few((list, questions) in large(), (cuts, first) in cuts()) {
+        for segment in [list.build(), list.merged(&cuts, first)] {
+            for question in &questions {
+                check(&segment, &list, question)?;
+            }
+        }
+    }
+}
+
+#[test]
+fn vocabularies_are_small_enough_for_filters_to_hit() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let list = events::list(2_000..2_001).new_tree(&mut runner).expect("a list").current();
+    let filter = events::exact(Field::Action, "flag.update");
+    let found = list.build().search(None, 0..u64::MAX, &filter);
+    assert!((100..1_000).contains(&found.len()), "{}", found.len());
+}
+
+#[test]
+fn a_span_of_time_is_half_open_at_both_ends_of_a_segment() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let list = events::list(100..101).new_tree(&mut runner).expect("a list").current();
+    let segment = list.build();
+    let times: Vec<Time> = list.0.iter().map(|(row, _)| row.time_recorded).collect();
+    let (min, max) = (times.iter().min().copied(), times.iter().max().copied());
+    let count = |from: Option<Time>, until: Option<Time>| {
+        let filter = Filter { recorded: TimeRange { from, until }, ..Filter::default() };
+        segment.search(None, 0..u64::MAX, &filter).len()
+    };
+    assert_eq!(count(min, max.map(|max| max.plus_us(1))), 100);
+    assert_eq!(count(None, min), 0);
+    assert_eq!(count(max.map(|max| max.plus_us(1)), None), 0);
+    let last = times.iter().filter(|time| Some(**time) == max).count() as u64;
+    assert_eq!(count(max, None), last);
+    assert_eq!(count(None, max), 100 - last);
+}
+
+#[test]
+fn an_unfiltered_page_takes_no_bitmap() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let list = events::list(300..301).new_tree(&mut runner).expect("a list").current();
+    let segment = list.build();
+    for reach in [None, Some(list.0[0].0.log)] {
+        assert_eq!(segment.search(reach, 0..u64::MAX, &Filter::default()).memory_bytes(), 0);
+    }
+    let all = segment.search(None, 0..u64::MAX, &Filter::default());
+    let newest = all.select(&segment, &Order::newest(), None, 0, 1);
+    assert_eq!(newest.first().map(|row| segment.key(*row)), list.0.last().map(key));
+}
