@@ -109,8 +109,8 @@ impl<'s> Stage<'s> {
                 Some(appended) => Ok(appended),
                 None if ready.named => {
                     let first = *own.entry((Arc::clone(&ready.organization), ready.content.id.clone())).or_insert(at);
-                    if let Some(first) = prepared.events.get(first) {
-                        same_content(&first.row(), &ready.content).map_err(|fault| fault.at_event(at))?;
+                    if let Some(earlier) = prepared.events.get(first).filter(|_| first != at) {
+                        same_content(&earlier.row(), &ready.content).map_err(|fault| fault.at_event(at))?;
                     }
                     Err(first)
                 }

@@ -3,6 +3,8 @@
 //! **Invariant:** one list for whoever scans events and whoever indexes them, so that both find
 //! the same.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{Content, Field, Value, limits};
 
 /// Calls `each` with every value that a field has. A field may come several times, also with the
@@ -46,12 +48,9 @@ pub fn each_term(content: &Content, mut each: impl FnMut(Field, &str)) {
 /// Calls `each` with every different word of an event, up to [`limits::WORDS_PER_EVENT_MAX`]: of
 /// names, description, action, path, and the texts in `data`, in this order.
 pub fn each_word(content: &Content, mut each: impl FnMut(&str)) {
-    let mut seen: Vec<Box<str>> = Vec::with_capacity(32);
+    let mut seen = Seen::new();
     let mut add = |word: &str| {
-        if let Err(at) = seen.binary_search_by(|have| (**have).cmp(word))
-            && seen.len() < limits::WORDS_PER_EVENT_MAX
-        {
-            seen.insert(at, word.into());
+        if seen.add(word) {
             each(word);
         }
     };
@@ -62,6 +61,50 @@ pub fn each_word(content: &Content, mut each: impl FnMut(&str)) {
     }
     if let Some(data) = &content.data {
         each_text(data, &mut |text| split(text, &mut add));
+    }
+}
+
+/// Slots of the table of words that were seen: twice as many as words, so that a free one is near.
+const SEEN_SLOTS: usize = 2 * limits::WORDS_PER_EVENT_MAX;
+
+/// The different words that were seen, up to the limit, without an allocation for each.
+struct Seen {
+    text: String,
+    /// Where each word ends in `text`; it begins where the one before ends.
+    ends: Vec<usize>,
+    /// By hash: the number of a word, from 1, or 0.
+    slots: [u16; SEEN_SLOTS],
+}
+
+impl Seen {
+    fn new() -> Seen {
+        Seen { text: String::with_capacity(512), ends: Vec::with_capacity(64), slots: [0; SEEN_SLOTS] }
+    }
+
+    /// Remembers a word; whether it is new and there was room for it.
+    fn add(&mut self, word: &str) -> bool {
+        let hash = usize::try_from(xxh3_64(word.as_bytes()) % SEEN_SLOTS as u64).unwrap_or_default();
+        for probe in 0..SEEN_SLOTS {
+            let at = (hash + probe) % SEEN_SLOTS;
+            let number = self.slots.get(at).copied().map_or(0, usize::from);
+            if number == 0 {
+                if self.ends.len() == limits::WORDS_PER_EVENT_MAX {
+                    return false;
+                }
+                self.text.push_str(word);
+                self.ends.push(self.text.len());
+                if let Some(slot) = self.slots.get_mut(at) {
+                    *slot = u16::try_from(self.ends.len()).unwrap_or(u16::MAX);
+                }
+                return true;
+            }
+            let end = self.ends.get(number - 1).copied().unwrap_or_default();
+            let start = number.checked_sub(2).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+            if self.text.get(start..end) == Some(word) {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -86,7 +129,8 @@ fn split(text: &str, each: &mut impl FnMut(&str)) {
         }
         lower.clear();
         if run.is_ascii() {
-            lower.extend(run.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+            lower.push_str(run);
+            lower.make_ascii_lowercase();
         } else {
             lower.push_str(&run.to_lowercase());
         }
@@ -131,6 +175,19 @@ mod tests {
         each_word(&content, |word| words.push(word.to_owned()));
         assert_eq!(words.len(), limits::WORDS_PER_EVENT_MAX);
         assert_eq!(words.first().map(String::as_str), Some("first"));
+    }
+
+    #[test]
+    fn a_word_counts_once_wherever_it_stands() {
+        let data = Value::List((0..600).map(|n| Value::from(format!("Again w{} again", n % 200))).collect());
+        let content = Content { action: "again.w7".into(), data: Some(data), ..Content::default() };
+        let mut words = Vec::new();
+        each_word(&content, |word| words.push(word.to_owned()));
+        let mut expect: Vec<String> =
+            ["again".to_owned()].into_iter().chain((0..200).map(|n| format!("w{n}"))).collect();
+        words.sort();
+        expect.sort();
+        assert_eq!(words, expect);
     }
 
     #[test]

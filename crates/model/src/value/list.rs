@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::{JsonError, Strict, Value};
+use super::strict::Strict;
+use super::{JsonError, Value};
 
 /// Why a text is not a list of values that events may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
