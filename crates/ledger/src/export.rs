@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use annals_model::{Event, Export, Fault, PageQuery, Start, limits};
+use annals_model::{Cursor, Event, Export, Fault, PageQuery, Start, Time, limits};
 
 use crate::{Ledger, Shared};
 
@@ -24,7 +24,8 @@ impl Ledger {
     ///
     /// None now; reading has some.
     pub fn export(&self, export: &Export) -> Result<Reader, Fault> {
-        let query = PageQuery {
+        let committed = self.shared.tail.committed();
+        let mut query = PageQuery {
             reach: export.reach.clone(),
             filter: export.filter.clone(),
             order: export.order.clone(),
@@ -32,7 +33,17 @@ impl Ledger {
             limit: limits::PAGE_EVENTS_MAX,
             total: false,
         };
-        Ok(Reader { shared: Arc::clone(&self.shared), query, committed: self.shared.tail.committed(), done: false })
+        // Already the first page is as of now, whenever it is read.
+        query.start = Start::Cursor(Cursor {
+            fingerprint: query.fingerprint(),
+            backward: false,
+            snapshot: committed,
+            total: None,
+            position: None,
+            time: Time::default(),
+            status: 0,
+        });
+        Ok(Reader { shared: Arc::clone(&self.shared), query, committed, done: false })
     }
 }
 

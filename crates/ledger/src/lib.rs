@@ -44,7 +44,7 @@ use annals_store::Journal;
 pub use clock::Clock;
 pub use export::Reader;
 pub use health::Health;
-pub use prepare::Prepared;
+pub use prepare::{Masking, Prepared};
 pub use recover::OpenError;
 
 use health::Trouble;

@@ -9,8 +9,8 @@
 
 use std::ops::Range;
 
-use annals_model::{Cursor, Direction, Fault, Page, PageQuery, Reach, Start, Time};
-use annals_segment::Key;
+use annals_model::{Cursor, Direction, Fault, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
+use annals_segment::{Key, Logs};
 
 use crate::search::{Part, Pick, Wanted, select};
 use crate::tail::View;
@@ -43,15 +43,16 @@ impl Shared {
         let committed = self.tail.committed();
         let view = self.tail.view();
         let list = List::new(query, committed)?;
-        let log = match &query.reach {
-            Reach::All => None,
-            Reach::Organization(organization) => match self.tail.logs.number(organization) {
-                Some(log) => Some(log),
+        let number = |organization: &str| self.tail.logs.number(organization);
+        let logs = match &query.reach {
+            Reach::All => number(SYSTEM_ORGANIZATION).map_or(Logs::All, Logs::AllBut),
+            Reach::Organization(organization) => match number(organization) {
+                Some(log) => Logs::One(log),
                 // An organization without events has no log yet.
                 None => return Ok(list.finish(&[], false, query.total.then_some(0), Vec::new())),
             },
         };
-        let wanted = Wanted { log, filter: &query.filter };
+        let wanted = Wanted { logs, filter: &query.filter };
         let (picks, counted) = list.pick(&view, &wanted);
         let total = query.total.then(|| list.total(&view, &wanted, counted));
         let more = picks.len() > query.limit;

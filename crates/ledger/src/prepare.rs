@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use annals_merkle::{Hash, Seed};
-use annals_model::{Appended, Canonical, Content, Fault, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits};
+use annals_model::{
+    Appended, Canonical, Content, Fault, FaultKind, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits,
+};
 
 use crate::lookup::same_content;
 use crate::{Ledger, Shared};
@@ -18,6 +20,15 @@ pub struct Prepared {
     /// Committed events when ids were looked for; what came later is looked at by the sequencer.
     pub(crate) snapshot: u64,
     bytes: usize,
+}
+
+/// Whether secrets are masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masking {
+    /// They are: a client handed the events in.
+    Apply,
+    /// They were, by whoever the events were read from.
+    Done,
 }
 
 /// One event that is ready.
@@ -78,7 +89,7 @@ impl Ledger {
     ///
     /// A fault with the event's place in the batch: invalid or limit for what it says, not found for
     /// its organization, conflict for an id with other content. Nothing was stored.
-    pub fn prepare(&self, events: Vec<NewEvent>) -> Result<Prepared, Fault> {
+    pub fn prepare(&self, events: Vec<NewEvent>, masking: Masking) -> Result<Prepared, Fault> {
         if events.is_empty() {
             return Err(Fault::invalid("there is no event in the request"));
         }
@@ -91,7 +102,7 @@ impl Ledger {
         let random = random(events.len())?;
         let mut prepared = Prepared { events: Vec::with_capacity(events.len()), snapshot, bytes: 0 };
         for (at, (new, random)) in events.into_iter().zip(random.chunks_exact(RANDOM_BYTES)).enumerate() {
-            let ready = shared.prepare(new, now, random).map_err(|fault| fault.at_event(at))?;
+            let ready = shared.prepare(new, masking, now, random).map_err(|fault| fault.at_event(at))?;
             prepared.bytes += ready.canonical.len();
             prepared.events.push(ready);
         }
@@ -100,7 +111,7 @@ impl Ledger {
 }
 
 impl Shared {
-    fn prepare(&self, new: NewEvent, now: Time, random: &[u8]) -> Result<Ready, Fault> {
+    fn prepare(&self, new: NewEvent, masking: Masking, now: Time, random: &[u8]) -> Result<Ready, Fault> {
         let missing =
             || Fault::invalid("organization is required: the key is good for all of them").at_member("organization");
         let named = new.organization.ok_or_else(missing)?;
@@ -108,18 +119,23 @@ impl Shared {
         let known = known.ok_or_else(|| {
             Fault::not_found(format!("there is no organization {named}: create it first")).at_member("organization")
         })?;
-        let content = new.content;
+        let mut content = new.content;
         if content.action.starts_with(Filter::OWN_ACTIONS) {
             return Err(
                 Fault::invalid("actions that begin with annals. are recorded by the server only").at_member("action")
             );
         }
-        if content.time_occurred.is_some_and(|time| time > now.plus_us(limits::OCCURRED_AHEAD_US_MAX)) {
-            return Err(Fault::invalid("time_occurred is more than 24 hours ahead of the server's clock")
-                .at_member("time_occurred"));
+        let latest = now.plus_us(limits::OCCURRED_AHEAD_US_MAX);
+        if let Some(time) = content.time_occurred.filter(|time| *time > latest) {
+            let (time, latest) = (time.format(), latest.format());
+            let what =
+                format!("time_occurred is {time}, and at most {latest} is taken: 24 hours ahead of the server's clock");
+            return Err(Fault::new(FaultKind::Limit, what).at_member("time_occurred"));
         }
-        let mut ready =
-            ready(known.id.as_str().into(), new.id, content, now, random, |content| self.mask.apply(content))?;
+        if masking == Masking::Apply {
+            self.mask.apply(&mut content);
+        }
+        let mut ready = ready(known.id.as_str().into(), new.id, content, now, random)?;
         if ready.named {
             ready.repeated = self.find_repeated(&ready)?;
         }
@@ -134,7 +150,7 @@ impl Shared {
     }
 }
 
-/// Makes an event ready: names it if the client did not, masks it, and commits to its members.
+/// Makes an event ready: names it if the client did not, and commits to its members.
 ///
 /// # Errors
 ///
@@ -145,7 +161,6 @@ pub(crate) fn ready(
     mut content: Content,
     now: Time,
     random: &[u8],
-    mask: impl FnOnce(&mut Content),
 ) -> Result<Ready, Fault> {
     let no_random = || Fault::internal("the random source gave too little");
     let (seed, rest) = random.split_first_chunk::<{ size_of::<Seed>() }>().ok_or_else(no_random)?;
@@ -155,7 +170,6 @@ pub(crate) fn ready(
         let ms = u64::try_from(now.ms()).unwrap_or_default();
         uuid::Builder::from_unix_timestamp_millis(ms, uuid_random).into_uuid().to_string()
     });
-    mask(&mut content);
     let canonical = content.canonical();
     if canonical.text.len() > limits::EVENT_BYTES_MAX {
         return Err(Fault::too_large("the event", limits::EVENT_BYTES_MAX, canonical.text.len()));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annals_model::{Direction, Event, Fault, Filter, Order, OrderField};
-use annals_segment::{Key, Row, Rows, Segment};
+use annals_segment::{Key, Logs, Row, Rows, Segment};
 
 use crate::Shared;
 use crate::lookup::damaged;
@@ -15,8 +15,8 @@ use crate::tail::{Fresh, FreshRow, View};
 
 /// What is looked for.
 pub(crate) struct Wanted<'q> {
-    /// The log, or all.
-    pub(crate) log: Option<u32>,
+    /// Whose events.
+    pub(crate) logs: Logs,
     pub(crate) filter: &'q Filter,
 }
 
@@ -61,10 +61,10 @@ impl<'v> Place<'v> {
     pub(crate) fn search(self, wanted: &Wanted, positions: Range<u64>) -> Part<'v> {
         match self {
             Place::Frozen(segment) => {
-                Part::Frozen { segment, rows: segment.search(wanted.log, positions, wanted.filter) }
+                Part::Frozen { segment, rows: segment.search(wanted.logs, positions, wanted.filter) }
             }
             Place::Fresh(fresh) => {
-                let of_log = fresh.rows(positions).filter(|row| wanted.log.is_none_or(|log| log == row.row.log));
+                let of_log = fresh.rows(positions).filter(|row| wanted.logs.contains(row.row.log));
                 let matching = of_log.filter(|row| wanted.filter.matches(&row.content, row.row.time_recorded));
                 Part::Fresh { rows: matching.map(|row| (row.key(), row)).collect() }
             }

@@ -273,7 +273,7 @@ fn written(journal: &dyn annals_store::Journal, staged: &Staged) -> Result<bool,
 }
 
 fn own_event(shared: &Shared, content: annals_model::Content) -> Result<Ready, Fault> {
-    ready(SYSTEM_ORGANIZATION.into(), None, content, shared.clock.now(), &random(1)?, |_| ())
+    ready(SYSTEM_ORGANIZATION.into(), None, content, shared.clock.now(), &random(1)?)
 }
 
 fn unavailable(what: &str) -> Fault {

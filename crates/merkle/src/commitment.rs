@@ -52,9 +52,7 @@ pub enum MembersError {
         max: usize,
     },
     /// A name equals the one before it, or comes before it in byte order.
-    #[error(
-        "member {name:?} stands after {previous:?}: names are unique and in ascending byte order"
-    )]
+    #[error("member {name:?} stands after {previous:?}: names are unique and in ascending byte order")]
     NotAscending {
         /// The name before it.
         previous: String,
@@ -88,13 +86,7 @@ pub fn salt(seed: &Seed, name: &str) -> Salt {
 /// [`MembersError::NameTooLong`] if the name is longer than [`NAME_BYTES_MAX`].
 pub fn commitment(salt: &Salt, name: &str, value: &[u8]) -> Result<Hash, MembersError> {
     let length = name_length(name)?;
-    Ok(hash::hash(&[
-        &[KIND_COMMITMENT],
-        salt,
-        &length,
-        name.as_bytes(),
-        value,
-    ]))
+    Ok(hash::hash(&[&[KIND_COMMITMENT], salt, &length, name.as_bytes(), value]))
 }
 
 /// The root over members whose commitments are known:
@@ -105,9 +97,7 @@ pub fn commitment(salt: &Salt, name: &str, value: &[u8]) -> Result<Hash, Members
 /// # Errors
 ///
 /// Each variant of [`MembersError`], for the first member that breaks its rule.
-pub fn root<'a>(
-    commitments: impl ExactSizeIterator<Item = (&'a str, Hash)>,
-) -> Result<Hash, MembersError> {
+pub fn root<'a>(commitments: impl ExactSizeIterator<Item = (&'a str, Hash)>) -> Result<Hash, MembersError> {
     let mut input = RootInput::new(commitments.len())?;
     for (name, commitment) in commitments {
         input.add(name, &commitment)?;
@@ -147,11 +137,7 @@ impl<'a> RootInput<'a> {
             return Err(too_many(count));
         }
         let member_bytes = size_of::<u16>() + NAME_BYTES_USUAL + size_of::<Hash>();
-        Ok(RootInput {
-            members: Vec::with_capacity(count * member_bytes),
-            count: 0,
-            previous: None,
-        })
+        Ok(RootInput { members: Vec::with_capacity(count * member_bytes), count: 0, previous: None })
     }
 
     fn add(&mut self, name: &'a str, commitment: &Hash) -> Result<(), MembersError> {
@@ -164,10 +150,7 @@ impl<'a> RootInput<'a> {
         if let Some(previous) = self.previous
             && previous >= name
         {
-            return Err(MembersError::NotAscending {
-                previous: previous.to_owned(),
-                name: name.to_owned(),
-            });
+            return Err(MembersError::NotAscending { previous: previous.to_owned(), name: name.to_owned() });
         }
         self.members.extend_from_slice(&length);
         self.members.extend_from_slice(name.as_bytes());
@@ -189,18 +172,12 @@ impl<'a> RootInput<'a> {
 fn name_length(name: &str) -> Result<[u8; 2], MembersError> {
     match u16::try_from(name.len()) {
         Ok(length) => Ok(length.to_be_bytes()),
-        Err(_) => Err(MembersError::NameTooLong {
-            bytes: name.len(),
-            max: NAME_BYTES_MAX,
-        }),
+        Err(_) => Err(MembersError::NameTooLong { bytes: name.len(), max: NAME_BYTES_MAX }),
     }
 }
 
 fn too_many(count: usize) -> MembersError {
-    MembersError::TooMany {
-        count,
-        max: MEMBERS_MAX,
-    }
+    MembersError::TooMany { count, max: MEMBERS_MAX }
 }
 
 #[cfg(test)]
@@ -252,10 +229,7 @@ mod tests {
     }
 
     fn not_ascending(previous: &str, name: &str) -> Result<(), MembersError> {
-        Err(MembersError::NotAscending {
-            previous: previous.to_owned(),
-            name: name.to_owned(),
-        })
+        Err(MembersError::NotAscending { previous: previous.to_owned(), name: name.to_owned() })
     }
 
     fn numbered_names(count: usize) -> Vec<String> {
@@ -280,16 +254,9 @@ mod tests {
     #[test]
     fn the_worked_example_has_its_root() {
         let members = WORKED_EXAMPLE.iter();
-        let by_commitments = root(
-            members
-                .clone()
-                .map(|(name, _, _, c)| (*name, hex::decode(c))),
-        );
+        let by_commitments = root(members.clone().map(|(name, _, _, c)| (*name, hex::decode(c))));
         assert_eq!(hex::encode(&by_commitments.unwrap()), WORKED_ROOT);
-        let by_members = root_of_members(
-            &SEED,
-            members.map(|(name, value, _, _)| (*name, value.as_bytes())),
-        );
+        let by_members = root_of_members(&SEED, members.map(|(name, value, _, _)| (*name, value.as_bytes())));
         assert_eq!(hex::encode(&by_members.unwrap()), WORKED_ROOT);
     }
 
@@ -302,10 +269,7 @@ mod tests {
     fn names_out_of_byte_order_are_refused() {
         check(&["b", "a"], not_ascending("b", "a"));
         check(&["a", "c", "b", "d"], not_ascending("c", "b"));
-        check(
-            &["targets.2.id", "targets.10.id"],
-            not_ascending("targets.2.id", "targets.10.id"),
-        );
+        check(&["targets.2.id", "targets.10.id"], not_ascending("targets.2.id", "targets.10.id"));
         check(&["targets.10.id", "targets.2.id"], Ok(()));
     }
 
@@ -331,10 +295,7 @@ mod tests {
     fn a_name_longer_than_its_length_field_is_refused() {
         let longest = "n".repeat(NAME_BYTES_MAX);
         check(&[&longest], Ok(()));
-        let expect = MembersError::NameTooLong {
-            bytes: NAME_BYTES_MAX + 1,
-            max: NAME_BYTES_MAX,
-        };
+        let expect = MembersError::NameTooLong { bytes: NAME_BYTES_MAX + 1, max: NAME_BYTES_MAX };
         let too_long = "n".repeat(NAME_BYTES_MAX + 1);
         check(&[&too_long], Err(expect.clone()));
         assert_eq!(commitment(&[0; 16], &too_long, b"1"), Err(expect));
@@ -342,31 +303,13 @@ mod tests {
 
     #[test]
     fn refusals_say_what_to_do() {
-        let not_ascending = MembersError::NotAscending {
-            previous: "b".to_owned(),
-            name: "a".to_owned(),
-        };
-        let name_too_long = MembersError::NameTooLong {
-            bytes: 65_536,
-            max: NAME_BYTES_MAX,
-        };
+        let not_ascending = MembersError::NotAscending { previous: "b".to_owned(), name: "a".to_owned() };
+        let name_too_long = MembersError::NameTooLong { bytes: 65_536, max: NAME_BYTES_MAX };
         for (error, expect) in [
-            (
-                MembersError::Empty,
-                "there are no members: hand in at least one",
-            ),
-            (
-                too_many(257),
-                "257 members are too many: hand in at most 256",
-            ),
-            (
-                not_ascending,
-                r#"member "a" stands after "b": names are unique and in ascending byte order"#,
-            ),
-            (
-                name_too_long,
-                "a member's name of 65536 bytes is too long: use at most 65535",
-            ),
+            (MembersError::Empty, "there are no members: hand in at least one"),
+            (too_many(257), "257 members are too many: hand in at most 256"),
+            (not_ascending, r#"member "a" stands after "b": names are unique and in ascending byte order"#),
+            (name_too_long, "a member's name of 65536 bytes is too long: use at most 65535"),
         ] {
             assert_eq!(error.to_string(), expect);
         }

@@ -53,10 +53,7 @@ mod tests {
     const ROOT: &str = "020db77d7cf2d0e9592203e71b53c405f21577f535d851f8dc262b2b3f2832fb";
 
     fn worked_example() -> Leaf {
-        Leaf {
-            time_recorded_us: 1_700_000_000_000_000,
-            root: hex::decode(ROOT),
-        }
+        Leaf { time_recorded_us: 1_700_000_000_000_000, root: hex::decode(ROOT) }
     }
 
     #[test]
@@ -74,10 +71,7 @@ mod tests {
     #[test]
     fn another_time_is_another_leaf() {
         let leaf = worked_example();
-        let later = Leaf {
-            time_recorded_us: leaf.time_recorded_us + 1,
-            ..leaf
-        };
+        let later = Leaf { time_recorded_us: leaf.time_recorded_us + 1, ..leaf };
         assert_ne!(leaf.hash(), later.hash());
     }
 }

@@ -22,9 +22,7 @@ mod hash;
 mod leaf;
 mod tree;
 
-pub use commitment::{
-    MEMBERS_MAX, MembersError, NAME_BYTES_MAX, Salt, Seed, commitment, root, root_of_members, salt,
-};
+pub use commitment::{MEMBERS_MAX, MembersError, NAME_BYTES_MAX, Salt, Seed, commitment, root, root_of_members, salt};
 pub use hash::Hash;
 pub use leaf::{LEAF_BYTES, Leaf};
 pub use tree::{Frontier, FrontierError, SIZE_MAX, node};

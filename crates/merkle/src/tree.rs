@@ -74,18 +74,11 @@ impl Frontier {
     /// [`FrontierError::NodeCount`] if the nodes are not as many as the size has one-bits.
     pub fn from_parts(size: u64, nodes: Vec<Hash>) -> Result<Self, FrontierError> {
         if size > SIZE_MAX {
-            return Err(FrontierError::TooLarge {
-                size,
-                max: SIZE_MAX,
-            });
+            return Err(FrontierError::TooLarge { size, max: SIZE_MAX });
         }
         let expected = ones(size);
         if nodes.len() != expected {
-            return Err(FrontierError::NodeCount {
-                size,
-                expected,
-                found: nodes.len(),
-            });
+            return Err(FrontierError::NodeCount { size, expected, found: nodes.len() });
         }
         Ok(Frontier { size, nodes })
     }
@@ -120,9 +113,7 @@ impl Frontier {
     #[must_use]
     pub fn root(&self) -> Hash {
         let subtrees = self.nodes.iter().rev().copied();
-        subtrees
-            .reduce(|right, left| node(&left, &right))
-            .unwrap_or_else(|| hash::hash(&[]))
+        subtrees.reduce(|right, left| node(&left, &right)).unwrap_or_else(|| hash::hash(&[]))
     }
 }
 
@@ -140,9 +131,7 @@ mod tests {
     use crate::hash::hex;
 
     fn leaf_hashes(count: u64) -> Vec<Hash> {
-        (0..count)
-            .map(|index| Sha256::digest([&[0_u8][..], &index.to_be_bytes()[..]].concat()).into())
-            .collect()
+        (0..count).map(|index| Sha256::digest([&[0_u8][..], &index.to_be_bytes()[..]].concat()).into()).collect()
     }
 
     /// MTH of RFC 6962 §2.1, word for word, over leaf hashes.
@@ -233,8 +222,7 @@ mod tests {
         for split_at in 0..=leaf_hashes.len() {
             let (left, right) = leaf_hashes.split_at(split_at);
             let stored = frontier(left);
-            let mut restored =
-                Frontier::from_parts(stored.size(), stored.nodes().to_vec()).unwrap();
+            let mut restored = Frontier::from_parts(stored.size(), stored.nodes().to_vec()).unwrap();
             assert_eq!(restored, stored);
             for leaf_hash in right {
                 restored.push(*leaf_hash);
@@ -257,11 +245,7 @@ mod tests {
         for (size, expected, found) in [(0, 0, 1), (1, 1, 0), (6, 2, 3), (7, 3, 2), (8, 1, 2)] {
             assert_eq!(
                 Frontier::from_parts(size, vec![[0; 32]; found]),
-                Err(FrontierError::NodeCount {
-                    size,
-                    expected,
-                    found
-                })
+                Err(FrontierError::NodeCount { size, expected, found })
             );
         }
     }
@@ -272,22 +256,13 @@ mod tests {
         largest.push([0; 32]);
         assert_eq!(largest.nodes().len(), 1);
         let size = SIZE_MAX + 1;
-        assert_eq!(
-            Frontier::from_parts(size, vec![[0; 32]]),
-            Err(FrontierError::TooLarge {
-                size,
-                max: SIZE_MAX
-            })
-        );
+        assert_eq!(Frontier::from_parts(size, vec![[0; 32]]), Err(FrontierError::TooLarge { size, max: SIZE_MAX }));
     }
 
     #[test]
     fn refusals_say_what_is_wrong() {
         let error = Frontier::from_parts(6, vec![]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a tree of 6 leaves has 2 complete subtrees: 0 were handed in"
-        );
+        assert_eq!(error.to_string(), "a tree of 6 leaves has 2 complete subtrees: 0 were handed in");
     }
 
     proptest! {

@@ -37,4 +37,4 @@ pub use parse::parse_content;
 pub use pattern::{Glob, Pattern};
 pub use terms::{each_term, each_word, words_of};
 pub use time::{Time, TimeError};
-pub use value::{JsonError, ListError, Object, Value};
+pub use value::{JsonError, JsonErrorKind, ListError, Object, Value};

@@ -9,7 +9,7 @@ use crate::{Cursor, Event, Filter, Order};
 pub enum Reach {
     /// One organization's.
     Organization(Arc<str>),
-    /// All organizations'.
+    /// All organizations', without the server's own.
     All,
 }
 

@@ -162,6 +162,9 @@ mod tests {
 
     #[test]
     fn words_have_a_shortest_and_a_longest_length() {
+        let shortest = "x".repeat(limits::WORD_BYTES_MIN);
+        assert_eq!(words_of(&shortest), [&*shortest]);
+        assert!(words_of(&shortest[1..]).is_empty());
         let longest = "x".repeat(limits::WORD_BYTES_MAX);
         assert_eq!(words_of(&longest), [longest]);
         assert!(words_of(&"x".repeat(limits::WORD_BYTES_MAX + 1)).is_empty());

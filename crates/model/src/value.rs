@@ -11,7 +11,7 @@
 mod list;
 mod strict;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::de::DeserializeSeed;
 
@@ -46,7 +46,9 @@ pub struct Object(Vec<(String, Value)>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct JsonError {
-    /// What is wrong, in a sentence.
+    /// What kind of error it is.
+    pub kind: JsonErrorKind,
+    /// What is wrong: a sentence of its own, or for what our rules refuse, one about the member.
     pub message: String,
     /// Where in the value, such as `data.list.3`; empty at the top and for broken syntax.
     pub member: String,
@@ -54,6 +56,26 @@ pub struct JsonError {
     pub line: usize,
     /// The column of the text, from 1.
     pub column: usize,
+}
+
+/// What is wrong with a JSON text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JsonErrorKind {
+    /// It is no JSON.
+    #[default]
+    Broken,
+    /// It is JSON that two readers could understand differently.
+    Refused,
+    /// It is nested deeper than [`limits::JSON_DEPTH_MAX`].
+    TooDeep,
+}
+
+/// What is remembered of the way to an error.
+#[derive(Default)]
+struct Trail {
+    kind: Cell<JsonErrorKind>,
+    /// The members it came through, innermost first.
+    members: RefCell<Vec<String>>,
 }
 
 impl Object {
@@ -162,10 +184,10 @@ impl Value {
     /// [`JsonError`] with the place.
     pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let trail = RefCell::new(Vec::new());
+        let trail = Trail::default();
         let seed = Strict { depth: 0, trail: &trail };
         let read = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-        read.map_err(|error| JsonError::new(&error, &trail.into_inner()))
+        read.map_err(|error| JsonError::new(&error, trail))
     }
 
     /// Whether the value is `null`, `{}` or `[]`.
@@ -247,12 +269,12 @@ impl Value {
 }
 
 impl JsonError {
-    fn new(error: &serde_json::Error, trail: &[String]) -> JsonError {
+    fn new(error: &serde_json::Error, trail: Trail) -> JsonError {
         // serde_json ends its sentence with the place, which stands in fields of its own here.
         let said = error.to_string();
         let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(before, _)| before).to_owned();
-        let member = trail.iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
-        JsonError { message, member, line: error.line(), column: error.column() }
+        let member = trail.members.into_inner().iter().rev().map(String::as_str).collect::<Vec<_>>().join(".");
+        JsonError { kind: trail.kind.get(), message, member, line: error.line(), column: error.column() }
     }
 }
 
@@ -368,6 +390,13 @@ mod tests {
             refused(format!(r#"{{"data":[0,{text}]}}"#).as_bytes(), "beyond 9007199254740991", "data.1");
         }
         refused(b"1e400", "number out of range", "");
+    }
+
+    #[test]
+    fn the_largest_whole_number_is_taken_on_both_sides_of_zero() {
+        for number in [limits::INTEGER_MAX, -limits::INTEGER_MAX] {
+            assert_eq!(Value::parse(format!("{number}").as_bytes()).expect("reads"), Value::Number(number));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use annals_model::Time;
 
 use crate::error::number;
-use crate::{Key, ROWS_MAX, SegmentError};
+use crate::{Key, Logs, ROWS_MAX, SegmentError};
 
 /// One row as the columns take it.
 #[derive(Clone, Copy, Debug)]
@@ -192,15 +192,15 @@ impl Columns {
         self.runs.get(self.runs.partition_point(|run| run.rows.end <= row))
     }
 
-    /// The rows of one log, or all.
-    pub(crate) fn span(&self, reach: Option<u32>) -> Span {
-        match reach {
-            Some(log) => self.run_of(log).map_or(Span { rows: 0..0, by_place: true, by_time: true }, |run| Span {
+    /// Where the rows of some logs lie.
+    pub(crate) fn span(&self, logs: Logs) -> Span {
+        match logs {
+            Logs::One(log) => self.run_of(log).map_or(Span { rows: 0..0, by_place: true, by_time: true }, |run| Span {
                 rows: run.rows.clone(),
                 by_place: true,
                 by_time: run.shown.ordered,
             }),
-            None => {
+            Logs::All | Logs::AllBut(_) => {
                 let by_place = self.by_position.is_none();
                 Span { rows: 0..self.len(), by_place, by_time: by_place && self.times_ordered }
             }

@@ -26,7 +26,7 @@ mod set;
 
 pub use error::SegmentError;
 pub use key::Key;
-pub use row::{LogRange, Row};
+pub use row::{LogRange, Logs, Row};
 pub use rows::Rows;
 pub use segment::Segment;
 

@@ -22,6 +22,29 @@ pub struct Row {
     pub secret: Arc<[u8]>,
 }
 
+/// Whose rows are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logs {
+    /// One log's.
+    One(u32),
+    /// All logs'.
+    All,
+    /// All logs' but one's.
+    AllBut(u32),
+}
+
+impl Logs {
+    /// Whether a log is among them.
+    #[must_use]
+    pub fn contains(self, log: u32) -> bool {
+        match self {
+            Logs::One(one) => one == log,
+            Logs::All => true,
+            Logs::AllBut(but) => but != log,
+        }
+    }
+}
+
 /// What a segment holds of one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRange {

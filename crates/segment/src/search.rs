@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use annals_model::{Field, Filter, Pattern, Time, TimeRange};
 
+use crate::Logs;
 use crate::columns::{Bounds, Columns, partition};
 use crate::dictionary::Dictionary;
 use crate::index::Index;
@@ -33,15 +34,9 @@ enum Values<'s> {
     Any(&'s [Pattern]),
 }
 
-/// The rows of one log, or of all, at some positions, that pass a filter.
-pub(crate) fn search(
-    columns: &Columns,
-    index: &Index,
-    reach: Option<u32>,
-    positions: &Range<u64>,
-    filter: &Filter,
-) -> Set {
-    let Reached { mut set, times_open } = reached(columns, reach, positions, filter);
+/// The rows of some logs at some positions, that pass a filter.
+pub(crate) fn search(columns: &Columns, index: &Index, logs: Logs, positions: &Range<u64>, filter: &Filter) -> Set {
+    let Reached { mut set, times_open } = reached(columns, logs, positions, filter);
     if set.is_empty() {
         return set;
     }
@@ -79,7 +74,7 @@ struct Reached {
     times_open: bool,
 }
 
-fn reached(columns: &Columns, reach: Option<u32>, positions: &Range<u64>, filter: &Filter) -> Reached {
+fn reached(columns: &Columns, logs: Logs, positions: &Range<u64>, filter: &Filter) -> Reached {
     let none = Reached { set: Set::empty(), times_open: false };
     let all = columns.positions();
     let anywhere = positions.start <= all.start && positions.end >= all.end;
@@ -88,15 +83,21 @@ fn reached(columns: &Columns, reach: Option<u32>, positions: &Range<u64>, filter
         return none;
     }
     let times = [(&filter.recorded, recorded), (&filter.occurred, shown)];
-    if reach.is_none() && anywhere && times.iter().all(|(range, bounds)| is_inside(range, bounds)) {
+    let everyone = match logs {
+        Logs::One(_) => false,
+        Logs::All => true,
+        Logs::AllBut(log) => columns.run_of(log).is_none(),
+    };
+    if everyone && anywhere && times.iter().all(|(range, bounds)| is_inside(range, bounds)) {
         return Reached { set: Set::Range(0..columns.len()), times_open: false };
     }
-    let runs = match reach {
-        Some(log) => columns.run_of(log).map(std::slice::from_ref).unwrap_or_default(),
-        None => columns.runs(),
+    let runs = match logs {
+        Logs::One(log) => columns.run_of(log).map(std::slice::from_ref).unwrap_or_default(),
+        Logs::All | Logs::AllBut(_) => columns.runs(),
     };
+    let runs = runs.iter().filter(|run| logs.contains(run.log));
     let mut times_open = false;
-    let ranges = runs.iter().map(|run| {
+    let ranges = runs.map(|run| {
         let mut rows = run.rows.clone();
         if !anywhere {
             rows =

@@ -10,7 +10,7 @@ use crate::columns::{Columns, Run};
 use crate::ids::IdTable;
 use crate::index::Index;
 use crate::search::search;
-use crate::{Key, LogRange, Row, Rows, SegmentError};
+use crate::{Key, LogRange, Logs, Row, Rows, SegmentError};
 
 /// An immutable, indexed run of events. Rows are numbered from 0 by (log, index).
 pub struct Segment {
@@ -56,11 +56,11 @@ impl Segment {
         self.columns.run_of(log).map(|run| self.log_range(run))
     }
 
-    /// The rows of one log, or of all, at `positions`, that pass a filter.
+    /// The rows of some logs at `positions`, that pass a filter.
     #[must_use]
-    pub fn search(&self, reach: Option<u32>, positions: Range<u64>, filter: &Filter) -> Rows {
-        let set = search(&self.columns, &self.index, reach, &positions, filter);
-        Rows::new(set, self.columns.span(reach))
+    pub fn search(&self, logs: Logs, positions: Range<u64>, filter: &Filter) -> Rows {
+        let set = search(&self.columns, &self.index, logs, &positions, filter);
+        Rows::new(set, self.columns.span(logs))
     }
 
     /// One event.

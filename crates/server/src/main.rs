@@ -1,2 +1,5 @@
 //! The `annals` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    annals::command::main()
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use annals_model::{Filter, Order, Reach};
 use annals_store::{Journal, SqliteJournal, StateKind, row};
 
-use crate::support::{Hands, append, append_json, create, event, open, page, query};
+use crate::support::{Hands, append, append_json, create, event, of, open, page, query};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/journal-v1");
 
@@ -56,9 +56,11 @@ fn clock() -> Arc<Hands> {
 /// All that the ledger answers, and all heads that were committed.
 fn answers(ledger: &annals_ledger::Ledger, journal: &dyn Journal) -> String {
     let mut out = Vec::new();
-    for event in page(ledger, &query(Reach::All, Filter::default(), Order::oldest(), 1_000)).events {
-        event.write_native(&mut out);
-        out.push(b'\n');
+    for reach in [of("_system"), Reach::All] {
+        for event in page(ledger, &query(reach, Filter::default(), Order::oldest(), 1_000)).events {
+            event.write_native(&mut out);
+            out.push(b'\n');
+        }
     }
     let mut text = String::from_utf8(out).expect("UTF-8");
     for row in journal.rows(0, usize::MAX).expect("rows") {

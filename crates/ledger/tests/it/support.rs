@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use annals_ledger::{Clock, Ledger, OpenError, Options};
+use annals_ledger::{Clock, Ledger, Masking, OpenError, Options};
 use annals_model::{
     Actor, Appended, Event, Fault, Filter, NewEvent, NewOrganization, Order, Page, PageQuery, Reach, Start, Time,
     Value, parse_content,
@@ -70,7 +70,7 @@ pub(crate) fn event(organization: &str, json: &str) -> NewEvent {
 }
 
 pub(crate) fn append(ledger: &Ledger, events: Vec<NewEvent>) -> Result<Vec<Appended>, Fault> {
-    let prepared = ledger.prepare(events)?;
+    let prepared = ledger.prepare(events, Masking::Apply)?;
     wait(ledger.append(prepared))
 }
 

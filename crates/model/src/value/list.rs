@@ -2,13 +2,13 @@
 //!
 //! **Invariant:** how deep a value is nested counts from the value, not from the list around it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::strict::Strict;
-use super::{JsonError, Value};
+use super::{JsonError, Trail, Value};
 
 /// Why a text is not a list of values that events may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +38,14 @@ impl Value {
     /// [`ListError`] with the place.
     pub fn parse_list(text: &[u8], values_max: usize) -> Result<Vec<Value>, ListError> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let trail = RefCell::new(Vec::new());
+        let trail = Trail::default();
         let at = Cell::new(None);
         let seed = Each { values_max, at: &at, trail: &trail };
         let read = deserializer.deserialize_any(seed).and_then(|list| deserializer.end().map(|()| list));
         match read {
             Ok(list) if list.count > values_max => Err(ListError::TooMany { count: list.count }),
             Ok(list) => Ok(list.values),
-            Err(error) => Err(ListError::Json { value: at.get(), error: JsonError::new(&error, &trail.into_inner()) }),
+            Err(error) => Err(ListError::Json { value: at.get(), error: JsonError::new(&error, trail) }),
         }
     }
 }
@@ -60,7 +60,7 @@ struct Counted {
 struct Each<'t> {
     values_max: usize,
     at: &'t Cell<Option<usize>>,
-    trail: &'t RefCell<Vec<String>>,
+    trail: &'t Trail,
 }
 
 impl<'t> Each<'t> {

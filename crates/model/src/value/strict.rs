@@ -1,30 +1,30 @@
 //! Reads one value from JSON, and refuses what two readers could understand differently.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{Object, Value, canonical_order};
+use super::{JsonErrorKind, Object, Trail, Value, canonical_order};
 use crate::limits;
 
 /// Reads one value; `trail` gathers, innermost first, the members an error came through.
 #[derive(Clone, Copy)]
 pub(super) struct Strict<'t> {
     pub(super) depth: usize,
-    pub(super) trail: &'t RefCell<Vec<String>>,
+    pub(super) trail: &'t Trail,
 }
 
 impl Strict<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= limits::JSON_DEPTH_MAX {
+            self.trail.kind.set(JsonErrorKind::TooDeep);
             return Err(E::custom(format_args!("is nested deeper than {} levels", limits::JSON_DEPTH_MAX)));
         }
         Ok(Strict { depth: self.depth + 1, ..self })
     }
 
     fn through(&self, member: impl FnOnce() -> String) {
-        self.trail.borrow_mut().push(member());
+        self.trail.members.borrow_mut().push(member());
     }
 }
 
@@ -62,6 +62,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         if !value.is_finite() || (value.fract() == 0.0 && value.abs() > limits::INTEGER_MAX) {
+            self.trail.kind.set(JsonErrorKind::Refused);
             return Err(E::custom(
                 "is a whole number beyond 9007199254740991 (2^53 - 1), which readers of JSON round: send it as a text",
             ));
@@ -112,6 +113,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             members.sort_by(|(a, _), (b, _)| canonical_order(a, b));
             if let Some([(twice, _), _]) = members.array_windows().find(|[(a, _), (b, _)]| a == b) {
                 self.through(|| twice.clone());
+                self.trail.kind.set(JsonErrorKind::Refused);
                 return Err(A::Error::custom("is given twice in one object"));
             }
         }

@@ -3,7 +3,7 @@
 use annals_model::{
     Actor, Content, Direction, Field, Filter, Order, OrderField, Pattern, Request, Target, Time, TimeRange, Value,
 };
-use annals_segment::{Key, Row};
+use annals_segment::{Key, Logs, Row};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -202,9 +202,11 @@ pub(crate) fn start(list: &List) -> impl Strategy<Value = Start> + use<> {
     })
 }
 
-/// One log, all, or one that is not there.
-pub(crate) fn reach() -> impl Strategy<Value = Option<u32>> {
-    select(vec![None, None, Some(LOGS[0]), Some(LOGS[0]), Some(LOGS[1]), Some(LOGS[2]), Some(4)])
+/// One log, all, all but one, or one that is not there.
+pub(crate) fn logs() -> impl Strategy<Value = Logs> {
+    let but = [Logs::AllBut(LOGS[0]), Logs::AllBut(LOGS[2]), Logs::AllBut(4)];
+    let one = [LOGS[0], LOGS[0], LOGS[1], LOGS[2], 4].map(Logs::One);
+    select([&but[..], &one, &[Logs::All, Logs::All]].concat())
 }
 
 /// Positions, mostly all.

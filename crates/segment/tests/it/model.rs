@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals_model::{Content, Filter, Order};
-use annals_segment::{Key, Row, Segment};
+use annals_segment::{Key, Logs, Row, Segment};
 
 pub(crate) const KEY: u64 = 0x5eed;
 
@@ -31,7 +31,7 @@ impl List {
     /// The keys of what is wanted, in order.
     pub(crate) fn page(
         &self,
-        reach: Option<u32>,
+        logs: Logs,
         positions: &std::ops::Range<u64>,
         filter: &Filter,
         order: &Order,
@@ -40,7 +40,7 @@ impl List {
             .0
             .iter()
             .filter(|(row, content)| {
-                reach.is_none_or(|log| log == row.log)
+                logs.contains(row.log)
                     && positions.contains(&row.position)
                     && filter.matches(content, row.time_recorded)
             })

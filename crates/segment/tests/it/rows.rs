@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals_model::{Content, Filter, Order, Time};
-use annals_segment::{Row, Segment, SegmentError};
+use annals_segment::{Logs, Row, Segment, SegmentError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ proptest! {
         picks in vec(any::<u32>(), 0..40),
     ) {
         for segment in [list.build(), list.merged(&cuts, first)] {
-            let rows = segment.search(None, 0..u64::MAX, &Filter::default());
+            let rows = segment.search(Logs::All, 0..u64::MAX, &Filter::default());
             let rows = rows.select(&segment, &Order::oldest(), None, 0, usize::MAX);
             let got = segment.rows(&rows).expect("whole");
             let expect: Vec<&Row> = list.0.iter().map(|(row, _)| row).collect();
@@ -77,7 +77,7 @@ fn a_segment_may_be_empty() {
         assert!(empty.is_empty());
         assert_eq!(empty.positions(), 0..0);
         assert_eq!(empty.logs().len(), 0);
-        assert!(empty.search(None, 0..u64::MAX, &Filter::default()).is_empty());
+        assert!(empty.search(Logs::All, 0..u64::MAX, &Filter::default()).is_empty());
         assert!(empty.find_id(1, "x").is_empty());
         assert_eq!(empty.rows(&[]), Ok(Vec::new()));
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use annals_model::{Field, Filter, Order, Time, TimeRange};
-use annals_segment::Segment;
+use annals_segment::{Logs, Segment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::model::{List, key};
 /// What is asked of a segment.
 #[derive(Clone, Debug)]
 struct Question {
-    reach: Option<u32>,
+    logs: Logs,
     positions: Range<u64>,
     filter: Filter,
     order: Order,
@@ -22,14 +22,14 @@ struct Question {
 
 fn question<F: Strategy<Value = Filter>>(list: &List, filter: F) -> impl Strategy<Value = Question> + use<F> {
     let length = list.0.len() as u64;
-    (events::reach(), events::positions(length), filter, events::order(), events::start(list))
-        .prop_map(|(reach, positions, filter, order, start)| Question { reach, positions, filter, order, start })
+    (events::logs(), events::positions(length), filter, events::order(), events::start(list))
+        .prop_map(|(logs, positions, filter, order, start)| Question { logs, positions, filter, order, start })
 }
 
 fn check(segment: &Segment, list: &List, question: &Question) -> Result<(), TestCaseError> {
-    let Question { reach, positions, filter, order, start } = question;
-    let expect = list.page(*reach, positions, filter, order);
-    let found = segment.search(*reach, positions.clone(), filter);
+    let Question { logs, positions, filter, order, start } = question;
+    let expect = list.page(*logs, positions, filter, order);
+    let found = segment.search(*logs, positions.clone(), filter);
     prop_assert_eq!(found.len(), expect.len() as u64);
     prop_assert_eq!(found.is_empty(), expect.is_empty());
     let after = start.after.as_ref();
@@ -107,7 +107,7 @@ fn vocabularies_are_small_enough_for_filters_to_hit() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let list = events::list(2_000..2_001).new_tree(&mut runner).expect("a list").current();
     let filter = events::exact(Field::Action, "flag.update");
-    let found = list.build().search(None, 0..u64::MAX, &filter);
+    let found = list.build().search(Logs::All, 0..u64::MAX, &filter);
     assert!((100..1_000).contains(&found.len()), "{}", found.len());
 }
 
@@ -121,7 +121,7 @@ fn a_span_of_time_is_half_open_at_both_ends_of_a_segment() {
     let (min, max) = (times.iter().min().copied(), times.iter().max().copied());
     let count = |from: Option<Time>, until: Option<Time>| {
         let filter = Filter { recorded: TimeRange { from, until }, ..Filter::default() };
-        segment.search(None, 0..u64::MAX, &filter).len()
+        segment.search(Logs::All, 0..u64::MAX, &filter).len()
     };
     assert_eq!(count(min, max.map(|max| max.plus_us(1))), 100);
     assert_eq!(count(None, min), 0);
@@ -137,10 +137,10 @@ fn an_unfiltered_page_takes_no_bitmap() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let list = events::list(300..301).new_tree(&mut runner).expect("a list").current();
     let segment = list.build();
-    for reach in [None, Some(list.0[0].0.log)] {
-        assert_eq!(segment.search(reach, 0..u64::MAX, &Filter::default()).memory_bytes(), 0);
+    for logs in [Logs::All, Logs::One(list.0[0].0.log)] {
+        assert_eq!(segment.search(logs, 0..u64::MAX, &Filter::default()).memory_bytes(), 0);
     }
-    let all = segment.search(None, 0..u64::MAX, &Filter::default());
+    let all = segment.search(Logs::All, 0..u64::MAX, &Filter::default());
     let newest = all.select(&segment, &Order::newest(), None, 0, 1);
     assert_eq!(newest.first().map(|row| segment.key(*row)), list.0.last().map(key));
 }

@@ -1,0 +1,74 @@
+//! `/v1/organizations`: the administration of organizations, by a key for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use annals_model::{Fault, NewOrganization, OrganizationPatch, SYSTEM_ORGANIZATION};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::list::{Paging, parse, write};
+use crate::http::auth::Caller;
+use crate::http::inbound::Inbound;
+use crate::http::{App, auth, body, status};
+
+pub(super) async fn create(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
+    let caller = administrator(&app, &inbound)?;
+    let [] = inbound.parameters([])?;
+    let held = body::read(&app, &inbound.headers, inbound.body).await?;
+    let new: NewOrganization = parse(&held.bytes)?;
+    check_dialects(&new.aliases)?;
+    let made = app.ledger.create_organization(new, caller.actor).await?;
+    Ok(status::json(StatusCode::CREATED, write(&made)))
+}
+
+pub(super) async fn list(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
+    administrator(&app, &inbound)?;
+    let paging = Paging::read(&inbound, "organization")?;
+    let all = app.ledger.organizations();
+    let page = paging.page(all.iter().map(|organization| &**organization), |organization| &organization.id);
+    Ok(status::json(StatusCode::OK, write(&page)))
+}
+
+pub(super) async fn one(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
+    administrator(&app, &inbound)?;
+    let [] = inbound.parameters([])?;
+    let found = app.ledger.organization(managed(inbound.segment("id")?)?);
+    let found = found.ok_or_else(missing)?;
+    Ok(status::json(StatusCode::OK, write(&*found)))
+}
+
+pub(super) async fn change(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
+    let caller = administrator(&app, &inbound)?;
+    let [] = inbound.parameters([])?;
+    let id = managed(inbound.segment("id")?)?.to_owned();
+    let held = body::read(&app, &inbound.headers, inbound.body).await?;
+    let patch: OrganizationPatch = parse(&held.bytes)?;
+    check_dialects(&patch.aliases)?;
+    let changed = app.ledger.change_organization(&id, patch, caller.actor).await?;
+    Ok(status::json(StatusCode::OK, write(&changed)))
+}
+
+fn administrator(app: &App, inbound: &Inbound) -> Result<Caller, Fault> {
+    let caller = app.caller(&auth::bearer(&inbound.headers)?)?;
+    caller.require_admin_of_all()?;
+    Ok(caller)
+}
+
+/// The server's own organization is not managed.
+fn managed(id: &str) -> Result<&str, Fault> {
+    if id == SYSTEM_ORGANIZATION { Err(missing()) } else { Ok(id) }
+}
+
+fn missing() -> Fault {
+    Fault::not_found("there is no such organization")
+}
+
+fn check_dialects<T>(aliases: &BTreeMap<String, T>) -> Result<(), Fault> {
+    let unknown = aliases.keys().find(|name| annals_dialect::of_name(name).is_none());
+    unknown.map_or(Ok(()), |name| {
+        let names = annals_dialect::all().map(annals_dialect::Dialect::name).join(", ");
+        let member = format!("aliases.{name}");
+        Err(Fault::invalid(format!("{member} is no dialect's: there are {names}")).at_member(member))
+    })
+}

@@ -1,0 +1,55 @@
+//! `GET /v1/events`: reads a page of events.
+
+use std::sync::Arc;
+
+use annals_model::{Fault, Page, Reach, Scope};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::query::ListQuery;
+use crate::http::inbound::Inbound;
+use crate::http::{App, auth, status};
+
+/// About the size of an event as it is shown.
+pub(super) const EVENT_BYTES: usize = 1_024;
+
+pub(super) async fn page(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
+    let caller = app.caller(&auth::bearer(&inbound.headers)?)?;
+    let query = ListQuery::read(&inbound.parameters)?;
+    let reach = match (caller.bound_to(), &query.organization) {
+        (None, None) => {
+            caller.require(Scope::Read)?;
+            Reach::All
+        }
+        (_, named) => {
+            let organization = caller.organization(&app, named.as_deref(), None)?;
+            caller.require_read(&organization.id)?;
+            Reach::Organization(organization.id.as_str().into())
+        }
+    };
+    let page = app.ledger.page(&query.of(reach)?)?;
+    Ok(status::json(StatusCode::OK, write_page(&page)))
+}
+
+/// `{"events":[…],"next_cursor":…,"total":n}`, each event spliced from its canonical text.
+fn write_page(page: &Page) -> Vec<u8> {
+    let mut body = Vec::with_capacity((page.events.len() + 1) * EVENT_BYTES);
+    body.extend_from_slice(b"{\"events\":[");
+    for (at, event) in page.events.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        event.write_native(&mut body);
+    }
+    body.extend_from_slice(b"],\"next_cursor\":");
+    match &page.next {
+        // A cursor is base64url, which needs no escapes.
+        Some(cursor) => body.extend_from_slice(format!("\"{}\"", cursor.format()).as_bytes()),
+        None => body.extend_from_slice(b"null"),
+    }
+    if let Some(total) = page.total {
+        body.extend_from_slice(format!(",\"total\":{total}").as_bytes());
+    }
+    body.push(b'}');
+    body
+}

@@ -1,0 +1,11 @@
+//! The server: HTTP, settings, the clock and the commands around the ledger.
+//!
+//! **Invariant:** no rule about events is made here: the model and the ledger make them, and this
+//! crate carries calls to them and answers back.
+//! **Invariant:** a fault becomes a status in one table alone, in `http/status`.
+
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod http;
+pub mod serve;
