@@ -58,7 +58,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}: choose another --listen", config.listen))?;
     let address = listener.local_addr().context("the address is not known")?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ledger = open(&config, address, Arc::clone(&clock)).await?;
     announce(&config, &ledger, address);
     let app = App::new(ledger.clone(), clock, config.admin_key.as_ref());
