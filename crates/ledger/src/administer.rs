@@ -162,20 +162,24 @@ impl Change {
 }
 
 /// What is stored and recorded at the very first start.
-pub(crate) fn first_start(server_name: &str) -> (StoredChange, Content) {
-    let change = StoredChange::Put {
+pub(crate) fn first_start(server_name: &str, store: u32) -> (Vec<StoredChange>, Content) {
+    let settings = [(SERVER_NAME, server_name.to_owned()), (STORE, store.to_string())];
+    let changes = settings.map(|(key, value)| StoredChange::Put {
         kind: StateKind::Setting,
-        key: SERVER_NAME.to_owned(),
-        value: server_name.as_bytes().to_vec(),
-    };
+        key: key.to_owned(),
+        value: value.into_bytes(),
+    });
     let content = Content {
         action: "annals.server.create".to_owned(),
         actor: Actor { kind: Some("service".to_owned()), id: Some("annals".to_owned()), ..Actor::default() },
         targets: vec![target("server", server_name, None)],
         ..Content::default()
     };
-    (change, content)
+    (changes.into(), content)
 }
+
+/// The setting that holds a random number of the store, made at its first start.
+pub(crate) const STORE: &str = "store";
 
 /// The setting that holds the server's name.
 pub(crate) const SERVER_NAME: &str = "server_name";

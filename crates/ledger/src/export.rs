@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use annals_model::{Cursor, Event, Export, Fault, PageQuery, Start, Time, limits};
+use annals_model::{Event, Export, Fault, PageQuery, Start, limits};
 
 use crate::{Ledger, Shared};
 
@@ -34,15 +34,7 @@ impl Ledger {
             total: false,
         };
         // Already the first page is as of now, whenever it is read.
-        query.start = Start::Cursor(Cursor {
-            fingerprint: query.fingerprint(),
-            backward: false,
-            snapshot: committed,
-            total: None,
-            position: None,
-            time: Time::default(),
-            status: 0,
-        });
+        query.start = Start::Cursor(self.shared.begin(&query));
         Ok(Reader { shared: Arc::clone(&self.shared), query, committed, done: false })
     }
 }

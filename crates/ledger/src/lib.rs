@@ -25,6 +25,7 @@ mod export;
 mod freeze;
 mod health;
 mod lookup;
+mod numbers;
 mod page;
 mod prepare;
 mod queue;
@@ -76,6 +77,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     mask: Mask,
     server_name: String,
+    /// What tells this store's cursors from others'.
+    store: u32,
     queue: Queue,
     tail: Tail,
     state: State,

@@ -9,9 +9,10 @@
 
 use std::ops::Range;
 
-use annals_model::{Cursor, Direction, Fault, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
+use annals_model::{Cursor, Direction, Event, Fault, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
 use annals_segment::{Key, Logs};
 
+use crate::numbers::Numbers;
 use crate::search::{Part, Pick, Wanted, select};
 use crate::tail::View;
 use crate::{Ledger, Shared};
@@ -30,10 +31,13 @@ impl Ledger {
 /// What a page is cut from.
 struct List<'q> {
     query: &'q PageQuery,
+    numbers: Numbers<'q>,
     cursor: Option<Cursor>,
-    committed: u64,
-    /// Events that the list is of: those before this position.
-    snapshot: u64,
+    store: u32,
+    /// The list's edge in numbers: events before it are in the list.
+    end: u64,
+    /// The same as a position.
+    until: u64,
     /// Whether the list goes on as events come.
     live: bool,
 }
@@ -42,17 +46,9 @@ impl Shared {
     pub(crate) fn page(&self, query: &PageQuery) -> Result<Page, Fault> {
         let committed = self.tail.committed();
         let view = self.tail.view();
-        let list = List::new(query, committed)?;
-        let number = |organization: &str| self.tail.logs.number(organization);
-        let logs = match &query.reach {
-            Reach::All => number(SYSTEM_ORGANIZATION).map_or(Logs::All, Logs::AllBut),
-            Reach::Organization(organization) => match number(organization) {
-                Some(log) => Logs::One(log),
-                // An organization without events has no log yet.
-                None => return Ok(list.finish(&[], false, query.total.then_some(0), Vec::new())),
-            },
-        };
-        let wanted = Wanted { logs, filter: &query.filter };
+        let numbers = Numbers { view: &view, logs: self.logs(&query.reach), committed };
+        let list = List::new(query, numbers, self.store)?;
+        let wanted = Wanted { logs: numbers.logs, filter: &query.filter };
         let (picks, counted) = list.pick(&view, &wanted);
         let total = query.total.then(|| list.total(&view, &wanted, counted));
         let more = picks.len() > query.limit;
@@ -63,24 +59,53 @@ impl Shared {
         let events = self.events(&picks)?;
         Ok(list.finish(&picks, more, total, events))
     }
+
+    /// Whose rows a list is of.
+    fn logs(&self, reach: &Reach) -> Logs {
+        let number = |organization: &str| self.tail.logs.number(organization);
+        match reach {
+            Reach::All => number(SYSTEM_ORGANIZATION).map_or(Logs::All, Logs::AllBut),
+            // An organization without events has no log yet, and no log has this number.
+            Reach::Organization(organization) => Logs::One(number(organization).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// A cursor before the first event of a list as it is now.
+    pub(crate) fn begin(&self, query: &PageQuery) -> Cursor {
+        let committed = self.tail.committed();
+        let view = self.tail.view();
+        let numbers = Numbers { view: &view, logs: self.logs(&query.reach), committed };
+        Cursor {
+            fingerprint: query.fingerprint(),
+            store: self.store,
+            backward: false,
+            snapshot: numbers.end(),
+            total: None,
+            place: None,
+            time: Time::default(),
+            status: 0,
+        }
+    }
 }
 
 impl<'q> List<'q> {
-    fn new(query: &'q PageQuery, committed: u64) -> Result<List<'q>, Fault> {
+    fn new(query: &'q PageQuery, numbers: Numbers<'q>, store: u32) -> Result<List<'q>, Fault> {
         let cursor = match &query.start {
             Start::Offset(_) => None,
             Start::Cursor(cursor) => Some(*cursor),
         };
-        if cursor.is_some_and(|cursor| cursor.snapshot > committed || cursor.position.is_some_and(|at| at >= committed))
-        {
-            return Err(Fault::invalid(
-                "the cursor is from another server, or from before a restore: begin at the first page",
-            )
-            .at_member("cursor"));
+        let now = numbers.end();
+        if let Some(cursor) = cursor {
+            let beyond = cursor.snapshot > now || cursor.place.is_some_and(|place| place >= now);
+            if cursor.store != store || beyond || cursor.total.is_some_and(|total| total > cursor.snapshot) {
+                let what = "the cursor is from another server, or from before a restore: begin at the first page";
+                return Err(Fault::invalid(what).at_member("cursor"));
+            }
         }
         let live = query.order.by_place() == Some(Direction::Ascending);
-        let snapshot = cursor.filter(|_| !live).map_or(committed, |cursor| cursor.snapshot);
-        Ok(List { query, cursor, committed, snapshot, live })
+        let end = cursor.filter(|_| !live).map_or(now, |cursor| cursor.snapshot);
+        let until = if end == now { numbers.committed } else { numbers.position(end) };
+        Ok(List { query, numbers, cursor, store, end, until, live })
     }
 
     fn backward(&self) -> bool {
@@ -93,7 +118,7 @@ impl<'q> List<'q> {
 
     fn after(&self) -> Option<Key> {
         let cursor = self.cursor?;
-        Some(Key { time: cursor.time, status: cursor.status, position: cursor.position? })
+        Some(Key { time: cursor.time, status: cursor.status, position: self.numbers.position(cursor.place?) })
     }
 
     /// The page's matches and one more if there is one; and how many match in all, where counting
@@ -103,14 +128,14 @@ impl<'q> List<'q> {
         let (after, limit) = (self.after(), self.query.limit + 1);
         let Some(direction) = order.by_place() else {
             let places = view.places(Direction::Ascending).into_iter();
-            let parts: Vec<Part> = places.map(|place| place.search(wanted, 0..self.snapshot)).collect();
+            let parts: Vec<Part> = places.map(|place| place.search(wanted, 0..self.until)).collect();
             let picks = select(&parts, &order, after.as_ref(), self.offset(), limit);
             return (picks, Some(parts.iter().map(Part::len).sum()));
         };
         let positions = match (after, direction) {
-            (None, _) => 0..self.snapshot,
-            (Some(after), Direction::Descending) => 0..after.position.min(self.snapshot),
-            (Some(after), Direction::Ascending) => after.position + 1..self.snapshot,
+            (None, _) => 0..self.until,
+            (Some(after), Direction::Descending) => 0..after.position.min(self.until),
+            (Some(after), Direction::Ascending) => after.position + 1..self.until,
         };
         let counting = self.query.total && after.is_none();
         let (mut skip, mut count, mut picks) = (self.offset(), 0, Vec::new());
@@ -139,38 +164,42 @@ impl<'q> List<'q> {
         };
         let carried = self.cursor.and_then(|cursor| Some((cursor.total?, cursor.snapshot)));
         match (carried, counted) {
-            (Some((total, snapshot)), _) if self.live => total + count(snapshot..self.committed),
+            (Some((total, snapshot)), _) if self.live => {
+                total.saturating_add(count(self.numbers.position(snapshot)..self.until))
+            }
             (Some((total, _)), _) => total,
             (None, Some(counted)) => counted,
-            (None, None) => count(0..self.snapshot),
+            (None, None) => count(0..self.until),
         }
     }
 
-    fn finish(&self, picks: &[Pick], more: bool, total: Option<u64>, events: Vec<annals_model::Event>) -> Page {
-        let cursor = |key: Option<Key>, backward: bool| Cursor {
+    fn finish(&self, picks: &[Pick], more: bool, total: Option<u64>, events: Vec<Event>) -> Page {
+        let cursor = |key: Key, place: Option<u64>, backward: bool| Cursor {
             fingerprint: self.query.fingerprint(),
+            store: self.store,
             backward,
-            snapshot: self.snapshot,
+            snapshot: self.end,
             total,
-            position: key.map(|key| key.position),
-            time: key.map_or(Time::default(), |key| key.time),
-            status: key.map_or(0, |key| key.status),
+            place,
+            time: key.time,
+            status: key.status,
         };
-        let (first, last) = (picks.first().map(|pick| pick.key), picks.last().map(|pick| pick.key));
+        let edge = |event: Option<&Event>, pick: Option<&Pick>| Some((pick?.key, Some(self.numbers.of(event?))));
+        let (first, last) = (edge(events.first(), picks.first()), edge(events.last(), picks.last()));
         let begun = self.after().is_some() || self.offset() > 0;
         let (before, behind) =
             if self.backward() { (more, !picks.is_empty()) } else { (begun && !picks.is_empty(), more) };
-        let next = if behind && last.is_some() {
-            Some(cursor(last, false))
-        } else if !self.live || self.backward() {
-            None
-        } else if self.query.limit == 0 {
-            Some(cursor(self.after(), false))
-        } else {
+        let next = match last.filter(|_| behind) {
+            Some((key, place)) => Some(cursor(key, place, false)),
+            None if !self.live || self.backward() => None,
+            None if self.query.limit == 0 => {
+                let place = self.cursor.and_then(|cursor| cursor.place);
+                Some(cursor(Key::default(), place, false))
+            }
             // All up to here was read, so the list goes on behind it.
-            Some(cursor(self.committed.checked_sub(1).map(|position| Key { position, ..Key::default() }), false))
+            None => Some(cursor(Key::default(), self.end.checked_sub(1), false)),
         };
-        let previous = first.filter(|_| before).map(|key| cursor(Some(key), true));
+        let previous = first.filter(|_| before).map(|(key, place)| cursor(key, place, true));
         Page { events, total, next, previous }
     }
 }

@@ -10,7 +10,7 @@ use annals_model::{Event, Fault, Time};
 use annals_store::row::{RowBody, RowDecoder, RowEncoder, RowError, Secret};
 use annals_store::{Journal, JournalError, Row, StateKind};
 
-use crate::administer::{SERVER_NAME, first_start};
+use crate::administer::{SERVER_NAME, STORE, first_start};
 use crate::clock::{Clock, Timekeeper};
 use crate::health::Trouble;
 use crate::prepare::{Ready, root};
@@ -52,10 +52,10 @@ pub enum OpenError {
         what: String,
     },
     /// An entry of the small state can't be read.
-    #[error("the journal's entry {key} can't be read: restore a backup, or start the annals that wrote it")]
+    #[error("the journal's entry {entry} can't be read: restore a backup, or start the annals that wrote it")]
     State {
-        /// Which entry.
-        key: String,
+        /// Which entry; of an action only that it is one, since it is what events say.
+        entry: String,
     },
     /// The name was fixed at the first start.
     #[error(
@@ -87,15 +87,19 @@ pub(crate) fn open(
     clock: Arc<dyn Clock>,
     options: Options,
 ) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>), OpenError> {
-    let (server_name, first) = server_name(&*journal, &options)?;
+    let settings = journal.state(StateKind::Setting)?;
+    let (server_name, first) = server_name(&settings, &options)?;
     let random = crate::prepare::random(1).map_err(OpenError::FirstStart)?;
     let hash_seed = random.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let fresh = random.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let store = if first { fresh } else { store(&settings)? };
     let shared = Arc::new(Shared {
         state: State::load(&*journal)?,
         journal,
         clock,
         mask: options.mask,
         server_name,
+        store,
         queue: Queue::default(),
         tail: Tail::new(hash_seed),
         trouble: Trouble::default(),
@@ -107,8 +111,8 @@ pub(crate) fn open(
     let freezer = start("annals-freezer", Box::new(move || freezing.freeze_until_closed()))?;
     let sequencer = read_back(&shared).and_then(|mut sequencer| {
         if first {
-            let (change, event) = first_start(&shared.server_name);
-            sequencer.record(change, event).map_err(OpenError::FirstStart)?;
+            let (changes, event) = first_start(&shared.server_name, store);
+            sequencer.record(changes, event).map_err(OpenError::FirstStart)?;
         }
         Ok(sequencer)
     });
@@ -119,8 +123,8 @@ pub(crate) fn open(
 }
 
 /// The server's name, and whether it is still to be recorded.
-fn server_name(journal: &dyn Journal, options: &Options) -> Result<(String, bool), OpenError> {
-    let fixed = journal.state(StateKind::Setting)?.into_iter().find(|(key, _)| key == SERVER_NAME);
+fn server_name(settings: &[(String, Vec<u8>)], options: &Options) -> Result<(String, bool), OpenError> {
+    let fixed = settings.iter().find(|(key, _)| key == SERVER_NAME);
     let Some((key, value)) = fixed else {
         let name = options.server_name.clone().unwrap_or_else(|| options.default_name.clone());
         let bad = name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+');
@@ -129,11 +133,17 @@ fn server_name(journal: &dyn Journal, options: &Options) -> Result<(String, bool
         }
         return Ok((name, true));
     };
-    let fixed = String::from_utf8(value).map_err(|_| OpenError::State { key })?;
+    let fixed = String::from_utf8(value.clone()).map_err(|_| OpenError::State { entry: key.clone() })?;
     match &options.server_name {
         Some(given) if *given != fixed => Err(OpenError::Name { fixed, given: given.clone() }),
         _ => Ok((fixed, false)),
     }
+}
+
+/// The random number of the store.
+fn store(settings: &[(String, Vec<u8>)]) -> Result<u32, OpenError> {
+    let value = settings.iter().find(|(key, _)| key == STORE).and_then(|(_, value)| std::str::from_utf8(value).ok());
+    value.and_then(|text| text.parse().ok()).ok_or_else(|| OpenError::State { entry: STORE.to_owned() })
 }
 
 /// Reads all rows and follows them.

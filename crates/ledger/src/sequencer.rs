@@ -114,7 +114,7 @@ impl Sequencer {
                         .and_then(|(change, event)| Ok((change, own_event(&shared, event)?)));
                     match staged {
                         Ok((change, event)) => {
-                            stage.change(change, event);
+                            stage.change([change], event);
                             answers.push(Answer::Done(reply));
                         }
                         Err(fault) => drop(reply.send(Err(fault))),
@@ -128,17 +128,17 @@ impl Sequencer {
         answers.into_iter().for_each(|answer| answer.give(fault.as_ref()));
     }
 
-    /// Commits an event of the server's own with its change of state.
+    /// Commits an event of the server's own with its changes of state.
     ///
     /// # Errors
     ///
     /// As for any commit.
-    pub(crate) fn record(&mut self, change: StoredChange, event: annals_model::Content) -> Result<(), Fault> {
+    pub(crate) fn record(&mut self, changes: Vec<StoredChange>, event: annals_model::Content) -> Result<(), Fault> {
         let time = self.time.next(&*self.shared.clock)?;
         let shared = Arc::clone(&self.shared);
         let event = own_event(&shared, event)?;
         let mut stage = Stage::new(&shared, &self.heads, time, self.position);
-        stage.change(change, event);
+        stage.change(changes, event);
         let staged = finish(stage, self.sequence + 1, &mut self.encoder)?;
         self.commit(staged)
     }

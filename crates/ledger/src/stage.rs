@@ -131,9 +131,9 @@ impl<'s> Stage<'s> {
         Ok(places.into_iter().flatten().collect())
     }
 
-    /// Adds a change of state with the event that records it.
-    pub(crate) fn change(&mut self, change: Change, event: Ready) {
-        self.changes.push(change);
+    /// Adds changes of state with the event that records them.
+    pub(crate) fn change(&mut self, changes: impl IntoIterator<Item = Change>, event: Ready) {
+        self.changes.extend(changes);
         self.push(event);
     }
 

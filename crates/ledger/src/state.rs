@@ -47,7 +47,7 @@ impl State {
     ///
     /// If the value is not what is kept under its kind.
     pub(crate) fn apply(&self, change: &Change) -> Result<(), OpenError> {
-        let unreadable = |key: &str| OpenError::State { key: key.to_owned() };
+        let unreadable = |key: &str| OpenError::State { entry: key.to_owned() };
         match change {
             Change::Put { kind: StateKind::Organization, key, value } => {
                 let organization: Organization = serde_json::from_slice(value).map_err(|_| unreadable(key))?;
@@ -62,7 +62,7 @@ impl State {
             }
             Change::Put { kind: StateKind::Action, key, value } => {
                 let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let number = number.ok_or_else(|| unreadable(key))?;
+                let number = number.ok_or_else(|| unreadable("of an action"))?;
                 self.write(|inner| inner.put_action(key, number));
             }
             Change::Delete { kind: StateKind::Key, key } => self.write(|inner| {

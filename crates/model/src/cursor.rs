@@ -13,21 +13,24 @@ use crate::{Direction, OrderField, PageQuery, Reach, Time, limits};
 const VERSION: u8 = 1;
 const FLAG_BACKWARD: u8 = 1;
 const FLAG_TOTAL: u8 = 2;
-const BYTES: usize = 1 + 1 + 8 + 8 + 8 + 8 + 8 + 2 + 4;
+const BYTES: usize = 1 + 1 + 4 + 8 + 8 + 8 + 8 + 8 + 2 + 4;
 
 /// Where a page ended, or began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Of the query it belongs to: [`PageQuery::fingerprint`].
     pub fingerprint: u64,
+    /// Whose cursor it is: a number of the store that gave it out.
+    pub store: u32,
     /// Whether the page before is meant, rather than the one after.
     pub backward: bool,
-    /// How many events there were, over all logs, when the list was begun.
+    /// How many events there were when the list was begun: in the log, or over all logs.
     pub snapshot: u64,
     /// How many of those match, if that was counted.
     pub total: Option<u64>,
-    /// The position of the event at the page's edge; `None` before any was seen.
-    pub position: Option<u64>,
+    /// The event at the page's edge, `None` before any was seen: its index in a list of one log, so
+    /// that nobody learns how much others record, and its position in a list over all.
+    pub place: Option<u64>,
     /// Its time as shown.
     pub time: Time,
     /// Its status, 0 where it has none.
@@ -54,9 +57,13 @@ impl Cursor {
         let mut bytes = Vec::with_capacity(BYTES);
         let flags = if self.backward { FLAG_BACKWARD } else { 0 } | if self.total.is_some() { FLAG_TOTAL } else { 0 };
         bytes.extend_from_slice(&[VERSION, flags]);
-        for word in
-            [self.fingerprint, self.snapshot, self.total.unwrap_or(0), self.position.map_or(0, |position| position + 1)]
-        {
+        bytes.extend_from_slice(&self.store.to_be_bytes());
+        for word in [
+            self.fingerprint,
+            self.snapshot,
+            self.total.unwrap_or(0),
+            self.place.map_or(0, |place| place.saturating_add(1)),
+        ] {
             bytes.extend_from_slice(&word.to_be_bytes());
         }
         bytes.extend_from_slice(&self.time.us().to_be_bytes());
@@ -88,6 +95,8 @@ impl Cursor {
         if version != VERSION || flags & !(FLAG_BACKWARD | FLAG_TOTAL) != 0 {
             return None;
         }
+        let (store, after) = rest.split_first_chunk::<4>()?;
+        rest = after;
         let mut word = || {
             let (word, after) = rest.split_first_chunk::<8>()?;
             rest = after;
@@ -98,10 +107,11 @@ impl Cursor {
         let status = u16::from_be_bytes(rest.try_into().ok()?);
         Some(Cursor {
             fingerprint,
+            store: u32::from_be_bytes(*store),
             backward: flags & FLAG_BACKWARD != 0,
             snapshot,
             total: (flags & FLAG_TOTAL != 0).then_some(total),
-            position: place.checked_sub(1),
+            place: place.checked_sub(1),
             time,
             status,
         })
@@ -171,7 +181,8 @@ mod tests {
             backward: false,
             snapshot: 1_000,
             total: Some(77),
-            position: Some(12),
+            place: Some(12),
+            store: 5,
             time: Time::from_s(1),
             status: 200,
         }
@@ -179,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_version_1_is_read_for_ever() {
-        let text = "AQJqoE2f_YW99AAAAAAAAAPoAAAAAAAAAE0AAAAAAAAADQAAAAAAD0JAAMi5jRkR";
+        let text = "AQIAAAAFaqBNn_2FvfQAAAAAAAAD6AAAAAAAAABNAAAAAAAAAA0AAAAAAA9CQADITzWmuQ";
         assert_eq!(query("a").accept(text), Ok(cursor(&query("a"))), "now {}", cursor(&query("a")).format());
     }
 
@@ -204,8 +215,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_cursor_survives_its_text(fingerprint: u64, backward: bool, snapshot: u64, total: Option<u64>,
-            position in prop::option::of(0..u64::MAX), us in Time::MIN.us()..=Time::MAX.us(), status: u16) {
-            let cursor = Cursor { fingerprint, backward, snapshot, total, position, time: Time::from_us(us), status };
+            place in prop::option::of(0..u64::MAX), store: u32, us in Time::MIN.us()..=Time::MAX.us(), status: u16) {
+            let cursor = Cursor { fingerprint, store, backward, snapshot, total, place, time: Time::from_us(us), status };
             prop_assert_eq!(Cursor::parse(&cursor.format()), Ok(cursor));
         }
 

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::{Canonical, Fault, Time, Value, parse_content};
+use crate::parse::parse_stored;
+use crate::{Canonical, Fault, Time, Value};
 
 /// An event as handed in, before it has a place.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -168,10 +169,9 @@ impl Event {
     /// An internal fault if the stored text is not an event's; it was checked when it was
     /// accepted, so this means that the store is damaged.
     pub fn content(&self) -> Result<Content, Fault> {
-        let new = Value::parse(&self.canonical).map_err(|_| ()).and_then(|value| parse_content(value).map_err(|_| ()));
-        let new =
-            new.map_err(|()| Fault::internal(format!("the stored event at position {} can't be read", self.position)))?;
-        Ok(Content { id: new.id.unwrap_or_default(), ..new.content })
+        let value = Value::parse_stored(&self.canonical).map_err(|_| ());
+        let content = value.and_then(|value| parse_stored(value).map_err(|_| ()));
+        content.map_err(|()| Fault::internal(format!("the stored event at position {} can't be read", self.position)))
     }
 
     /// The event as the native API shows it: the canonical members with `index`, `organization`,

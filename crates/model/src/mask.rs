@@ -85,6 +85,16 @@ fn hide(value: &mut Value) {
 
 fn masked(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
+    // What was read back and is sent again stays the same event.
+    let shown = chars
+        .iter()
+        .take(SHOWN_CHARS)
+        .copied()
+        .chain(MASKED.chars())
+        .chain(chars.iter().rev().take(SHOWN_CHARS).rev().copied());
+    if chars.len() == 2 * SHOWN_CHARS + MASKED.len() && shown.eq(chars.iter().copied()) {
+        return text.to_owned();
+    }
     if chars.len() < WHOLE_BELOW_CHARS {
         return MASKED.to_owned();
     }
@@ -137,6 +147,12 @@ mod tests {
             r#"{"password":null,"secret":{"a":1},"token":12345}"#,
             r#"{"password":null,"secret":"****","token":"****"}"#,
         );
+    }
+
+    #[test]
+    fn what_is_masked_stays_as_it_is() {
+        check(&Mask::default(), r#"{"cookie":"****","token":"ab****kl"}"#, r#"{"cookie":"****","token":"ab****kl"}"#);
+        check(&Mask::default(), r#"{"cookie":"ab***kl","token":"ab****klm"}"#, r#"{"cookie":"****","token":"****"}"#);
     }
 
     #[test]

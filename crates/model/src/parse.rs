@@ -8,21 +8,83 @@ use std::net::IpAddr;
 use crate::event::{Access, Actor, Content, NewEvent, Request, Target};
 use crate::{Fault, Location, Object, Time, Value, limits};
 
-/// Reads an event as handed in, or as stored.
+/// Reads an event as handed in.
 ///
 /// # Errors
 ///
 /// An invalid-request or limit fault that names the member.
 pub fn parse_content(value: Value) -> Result<NewEvent, Fault> {
-    let mut members = Members::of(value, String::new())?;
-    let id = members.text("id")?;
-    if let Some(id) = &id {
+    let new = read(value)?;
+    if let Some(id) = &new.id {
         within("id", id, limits::ID_CHARS_MAX)?;
     }
+    new.content.check()?;
+    Ok(new)
+}
+
+/// Reads an event as stored: limits held then, whatever they are now.
+///
+/// # Errors
+///
+/// An invalid-request fault that names the member.
+pub(crate) fn parse_stored(value: Value) -> Result<Content, Fault> {
+    let new = read(value)?;
+    Ok(Content { id: new.id.unwrap_or_default(), ..new.content })
+}
+
+impl Content {
+    /// Checks the limits on what an event says; what reads events from other forms need not know
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// An invalid-request or limit fault that names the member.
+    pub fn check(&self) -> Result<(), Fault> {
+        if !self.id.is_empty() {
+            within("id", &self.id, limits::ID_CHARS_MAX)?;
+        }
+        within("action", &self.action, limits::ACTION_CHARS_MAX)?;
+        let targets = self.targets.len();
+        if targets > limits::TARGETS_MAX {
+            return Err(Fault::limit("targets of one event", limits::TARGETS_MAX, targets).at_member("targets"));
+        }
+        if let Some(at) = self.targets.iter().position(Target::is_empty) {
+            return Err(invalid(&format!("targets.{at}"), EMPTY_TARGET));
+        }
+        let request = &self.request;
+        if request.status.is_some_and(|status| status > limits::STATUS_MAX) {
+            return Err(invalid("request.status", &format!("must be a whole number from 0 to {}", limits::STATUS_MAX)));
+        }
+        if request.client_ip.as_ref().is_some_and(|text| text.parse::<IpAddr>().is_err()) {
+            return Err(invalid("request.client_ip", NO_ADDRESS));
+        }
+        let top = [("changes", &self.changes), ("data", &self.data), ("vendor", &self.vendor)];
+        let nested =
+            [("request.query", &request.query), ("request.headers", &request.headers), ("request.body", &request.body)];
+        for ((member, value), above) in top.map(|value| (value, 1)).into_iter().chain(nested.map(|value| (value, 2))) {
+            let depth = value.as_ref().map_or(0, Value::depth) + above;
+            if depth > limits::JSON_DEPTH_MAX {
+                return Err(Fault::limit(
+                    &format!("levels down to the innermost of {member}"),
+                    limits::JSON_DEPTH_MAX,
+                    depth,
+                )
+                .at_member(member));
+            }
+        }
+        Ok(())
+    }
+}
+
+const EMPTY_TARGET: &str = "is empty: a target has a type, an id or a name";
+const NO_ADDRESS: &str = "is not an IPv4 or IPv6 address";
+
+fn read(value: Value) -> Result<NewEvent, Fault> {
+    let mut members = Members::of(value, String::new())?;
+    let id = members.text("id")?;
     let action = members
         .text("action")?
         .ok_or_else(|| invalid("action", "is required: what was done, such as \"flag.update\""))?;
-    within("action", &action, limits::ACTION_CHARS_MAX)?;
     let new = NewEvent {
         organization: members.text("organization")?,
         id,
@@ -48,10 +110,6 @@ pub fn parse_content(value: Value) -> Result<NewEvent, Fault> {
         },
     };
     members.end()?;
-    let targets = new.content.targets.len();
-    if targets > limits::TARGETS_MAX {
-        return Err(Fault::limit("targets of one event", limits::TARGETS_MAX, targets).at_member("targets"));
-    }
     Ok(new)
 }
 
@@ -68,7 +126,7 @@ fn target(members: &mut Members) -> Result<Target, Fault> {
     let target = Target { kind: members.text("type")?, id: members.text("id")?, name: members.text("name")? };
     if target.is_empty() {
         members.end()?;
-        return Err(invalid(&members.path, "is empty: a target has a type, an id or a name"));
+        return Err(invalid(&members.path, EMPTY_TARGET));
     }
     Ok(target)
 }
@@ -85,7 +143,7 @@ fn access(members: &mut Members) -> Result<Access, Fault> {
 fn request(members: &mut Members) -> Result<Request, Fault> {
     let client_ip = members.text("client_ip")?;
     if client_ip.as_ref().is_some_and(|text| text.parse::<IpAddr>().is_err()) {
-        return Err(invalid(&members.member("client_ip"), "is not an IPv4 or IPv6 address"));
+        return Err(invalid(&members.member("client_ip"), NO_ADDRESS));
     }
     Ok(Request {
         id: members.text("id")?,

@@ -18,7 +18,7 @@ use serde::de::DeserializeSeed;
 use crate::limits;
 
 pub use list::ListError;
-use strict::Strict;
+use strict::{Bounds, Strict};
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,6 +68,8 @@ pub enum JsonErrorKind {
     Refused,
     /// It is nested deeper than [`limits::JSON_DEPTH_MAX`].
     TooDeep,
+    /// It takes more than [`limits::EVENT_BYTES_MAX`].
+    TooLarge,
 }
 
 /// What is remembered of the way to an error.
@@ -76,6 +78,8 @@ struct Trail {
     kind: Cell<JsonErrorKind>,
     /// The members it came through, innermost first.
     members: RefCell<Vec<String>>,
+    /// What the canonical text of the value takes at least.
+    bytes: Cell<usize>,
 }
 
 impl Object {
@@ -177,17 +181,41 @@ impl From<Object> for Value {
 
 impl Value {
     /// Reads one JSON text strictly: duplicate keys, lone surrogates, whole numbers beyond
-    /// ±(2^53 − 1) however written, and nesting beyond [`limits::JSON_DEPTH_MAX`] are refused.
+    /// ±(2^53 − 1) however written, nesting beyond [`limits::JSON_DEPTH_MAX`], and what takes more than
+    /// [`limits::EVENT_BYTES_MAX`] are refused.
     ///
     /// # Errors
     ///
     /// [`JsonError`] with the place.
     pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
+        Value::read(text, Bounds::HandedIn)
+    }
+
+    /// Reads what was stored: as strictly, but whatever the limits are by now.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] with the place.
+    pub(crate) fn parse_stored(text: &[u8]) -> Result<Value, JsonError> {
+        Value::read(text, Bounds::Stored)
+    }
+
+    fn read(text: &[u8], bounds: Bounds) -> Result<Value, JsonError> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let trail = Trail::default();
-        let seed = Strict { depth: 0, trail: &trail };
+        let seed = Strict { depth: 0, bounds, trail: &trail };
         let read = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
         read.map_err(|error| JsonError::new(&error, trail))
+    }
+
+    /// How deep objects and lists are nested in it: 0 for what is neither.
+    #[must_use]
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Value::List(list) => 1 + list.iter().map(Value::depth).max().unwrap_or(0),
+            Value::Object(object) => 1 + object.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => 0,
+        }
     }
 
     /// Whether the value is `null`, `{}` or `[]`.

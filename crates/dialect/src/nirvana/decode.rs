@@ -208,7 +208,8 @@ mod tests {
             backward: true,
             snapshot: 7,
             total: Some(7),
-            position: Some(3),
+            store: 0,
+            place: Some(3),
             time: Time::from_s(3),
             status: 0,
         };

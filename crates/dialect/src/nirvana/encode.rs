@@ -83,7 +83,8 @@ mod tests {
             backward: false,
             snapshot: 1,
             total: Some(0),
-            position: None,
+            store: 0,
+            place: None,
             time: Time::default(),
             status: 0,
         };

@@ -83,12 +83,12 @@ impl Log {
         let from = match query.start {
             Start::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(found.len()),
             Start::Cursor(cursor) if cursor.backward => {
-                place(cursor.position).map_or(0, |edge| edge.saturating_sub(query.limit))
+                place(cursor.place).map_or(0, |edge| edge.saturating_sub(query.limit))
             }
-            Start::Cursor(cursor) => place(cursor.position).map_or(0, |edge| edge + 1),
+            Start::Cursor(cursor) => place(cursor.place).map_or(0, |edge| edge + 1),
         };
         let until = match query.start {
-            Start::Cursor(cursor) if cursor.backward => place(cursor.position).unwrap_or(0),
+            Start::Cursor(cursor) if cursor.backward => place(cursor.place).unwrap_or(0),
             _ => from.saturating_add(query.limit).min(found.len()),
         };
         let shown = &found[from..until];
@@ -98,7 +98,8 @@ impl Log {
                 backward,
                 snapshot: self.0.len() as u64,
                 total: query.total.then_some(total),
-                position: Some(entry.event.position),
+                store: 0,
+                place: Some(entry.event.position),
                 time: entry.content.time_shown(entry.event.time_recorded),
                 status: entry.content.request.status.unwrap_or(0),
             })

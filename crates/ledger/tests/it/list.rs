@@ -258,14 +258,17 @@ fn polling_misses_nothing_and_doubles_nothing_and_its_total_grows() {
 }
 
 #[test]
-fn a_cursor_from_beyond_the_end_is_refused() {
+fn a_cursor_of_another_store_or_from_beyond_the_end_is_refused() {
     let (ledger, ..) = ledger();
     append_json(&ledger, "acme", &[r#"{"action":"a"}"#, r#"{"action":"a"}"#]).expect("appended");
     let asked = query(of("acme"), Filter::default(), Order::newest(), 1);
     let cursor = page(&ledger, &asked).next.expect("more");
-    for cursor in
-        [annals_model::Cursor { snapshot: 1_000, ..cursor }, annals_model::Cursor { position: Some(1_000), ..cursor }]
-    {
+    for cursor in [
+        annals_model::Cursor { snapshot: 1_000, ..cursor },
+        annals_model::Cursor { place: Some(1_000), ..cursor },
+        annals_model::Cursor { store: !cursor.store, ..cursor },
+        annals_model::Cursor { total: Some(u64::MAX), ..cursor },
+    ] {
         assert!(ledger.page(&PageQuery { start: Start::Cursor(cursor), ..asked.clone() }).is_err());
     }
 }

@@ -134,7 +134,7 @@ fn a_wrong_key_of_state_is_named() {
         })
         .expect("committed");
     let error = try_open(Arc::new(journal.reopen()), clock).map(|_| ()).expect_err("refused");
-    assert!(matches!(&error, OpenError::State { key } if key == "k1"), "{error:?}");
+    assert!(matches!(&error, OpenError::State { entry } if entry == "k1"), "{error:?}");
 }
 
 #[test]

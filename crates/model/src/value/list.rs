@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::strict::Strict;
+use super::strict::{Bounds, Strict};
 use super::{JsonError, Trail, Value};
 
 /// Why a text is not a list of values that events may hold.
@@ -65,7 +65,9 @@ struct Each<'t> {
 
 impl<'t> Each<'t> {
     fn strict(&self) -> Strict<'t> {
-        Strict { depth: 0, trail: self.trail }
+        // Each value has the limits to itself.
+        self.trail.bytes.set(0);
+        Strict { depth: 0, bounds: Bounds::HandedIn, trail: self.trail }
     }
 
     fn one<E>(&self, read: Result<Value, E>) -> Result<Counted, E> {
