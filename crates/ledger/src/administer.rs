@@ -194,6 +194,17 @@ fn no_organization(id: &str) -> Fault {
 }
 
 fn check_aliases(new: &Organization, state: &State) -> Result<(), Fault> {
+    let named = state
+        .organizations()
+        .into_iter()
+        .find(|other| other.id != new.id && other.aliases.values().any(|alias| *alias == new.id));
+    if let Some(other) = named {
+        let what = format!(
+            "organization {} goes by the name {} in a dialect, so no other can have it as its id",
+            other.id, new.id
+        );
+        return Err(Fault::conflict(what).at_member("id"));
+    }
     for (dialect, alias) in &new.aliases {
         let by_alias = state.organization_by_alias(dialect, alias);
         if let Some(other) = by_alias.or_else(|| state.organization(alias)).filter(|other| other.id != new.id) {

@@ -20,12 +20,14 @@ pub(crate) struct Timekeeper {
     wall_base: Time,
     elapsed_base_us: u64,
     last: Time,
+    /// Whether the wall clock was too far ahead when it was last looked at.
+    ahead: bool,
 }
 
 impl Timekeeper {
     /// Begins with the clock as it is, after all that was recorded before.
     pub(crate) fn new(clock: &dyn Clock, last: Time) -> Timekeeper {
-        Timekeeper { wall_base: clock.now(), elapsed_base_us: clock.elapsed_us(), last }
+        Timekeeper { wall_base: clock.now(), elapsed_base_us: clock.elapsed_us(), last, ahead: false }
     }
 
     /// The time for the next commit.
@@ -33,15 +35,18 @@ impl Timekeeper {
     /// # Errors
     ///
     /// Busy while the wall clock is too far ahead.
-    pub(crate) fn next(&self, clock: &dyn Clock) -> Result<Time, Fault> {
+    pub(crate) fn next(&mut self, clock: &dyn Clock) -> Result<Time, Fault> {
         let now = clock.now();
         let passed = i64::try_from(clock.elapsed_us().saturating_sub(self.elapsed_base_us)).unwrap_or(i64::MAX);
         let ahead = now.us().saturating_sub(self.wall_base.plus_us(passed).us());
-        if ahead > limits::CLOCK_AHEAD_US_MAX {
-            tracing::error!(
-                ahead_s = ahead / 1_000_000,
-                "the wall clock has jumped ahead: appends are refused until it is set right or the server is restarted"
-            );
+        let was_ahead = std::mem::replace(&mut self.ahead, ahead > limits::CLOCK_AHEAD_US_MAX);
+        if self.ahead {
+            if !was_ahead {
+                tracing::error!(
+                    ahead_s = ahead / 1_000_000,
+                    "the wall clock has jumped ahead: appends are refused until it is set right or the server is restarted"
+                );
+            }
             let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
             return Err(Fault::new(
                 kind,
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_ahead_by_over_an_hour_is_not_followed() {
         let hands = Hands::default();
-        let keeper = Timekeeper::new(&hands, Time::default());
+        let mut keeper = Timekeeper::new(&hands, Time::default());
         hands.0.store(limits::CLOCK_AHEAD_US_MAX, Relaxed);
         assert!(keeper.next(&hands).is_ok());
         hands.0.store(limits::CLOCK_AHEAD_US_MAX + 1, Relaxed);

@@ -21,15 +21,29 @@ const MERGE_ROWS_MAX: usize = 262_144;
 const BACKLOG_ROWS_MAX: usize = 64 * FRESH_ROWS;
 
 impl Shared {
-    /// The freezer's thread: until the tail is closed.
+    /// The freezer's thread: until the tail is closed, or something can't be frozen. Then fresh
+    /// events go on being scanned, so answers stay right and get slower.
     pub(crate) fn freeze_until_closed(&self) {
+        // Whoever waits for the freezer goes on when it ends, also by a defect.
+        let _guard = Guard(self);
+        let mut merging = true;
         while self.tail.signal.wait_until(|| self.tail.view().backlog() > 0) {
-            if let Err(error) = self.freeze() {
-                // Fresh events go on being scanned, so answers stay right, and get slower.
-                tracing::error!(%error, "fresh events could not be indexed: restart the server when there is memory");
-                self.tail.signal.close();
+            let frozen = self.freeze().and_then(|()| {
+                while merging && self.merge()? {}
+                Ok(())
+            });
+            match frozen {
+                Ok(()) => {}
+                // The parts of a damaged run stay as they are, and answer for themselves.
+                Err(error @ SegmentError::Corrupt { .. }) if merging => {
+                    tracing::error!(%error, "an index in memory is damaged: restart the server, which reads the journal anew");
+                    merging = false;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "fresh events could not be indexed: restart the server when there is memory");
+                    return;
+                }
             }
-            while self.merge() {}
             self.tail.signal.notify();
         }
     }
@@ -64,27 +78,28 @@ impl Shared {
     }
 
     /// Merges the newest run of neighbours that is long enough; whether there was one.
-    fn merge(&self) -> bool {
+    fn merge(&self) -> Result<bool, SegmentError> {
         let view = self.tail.view();
         let sizes: Vec<usize> =
             view.segments.iter().map(|segment| usize::try_from(segment.len()).unwrap_or(usize::MAX)).collect();
-        let Some(run) = run_to_merge(&sizes) else { return false };
+        let Some(run) = run_to_merge(&sizes) else { return Ok(false) };
         let neighbours = view.segments.get(run.clone()).unwrap_or_default();
-        match Segment::merge(neighbours) {
-            Ok(merged) => {
-                self.tail.publish(|view| {
-                    let mut segments = view.segments.clone();
-                    segments.splice(run, [Arc::new(merged)]);
-                    View { segments, fresh: view.fresh.clone() }
-                });
-                true
-            }
-            Err(error) => {
-                // The parts stay as they are and answer for themselves; the journal has it all.
-                tracing::error!(%error, "segments in memory could not be merged: restart the server, which reads the journal anew");
-                false
-            }
-        }
+        let merged = Segment::merge(neighbours)?;
+        self.tail.publish(|view| {
+            let mut segments = view.segments.clone();
+            segments.splice(run, [Arc::new(merged)]);
+            View { segments, fresh: view.fresh.clone() }
+        });
+        Ok(true)
+    }
+}
+
+/// Says that the freezer has ended.
+struct Guard<'s>(&'s Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.tail.signal.close();
     }
 }
 

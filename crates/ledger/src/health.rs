@@ -9,7 +9,7 @@ use crate::Shared;
 pub struct Health {
     /// Whether events are taken.
     pub ready: bool,
-    /// Why not, or `ok`.
+    /// Why not, or `ok`, or what has to be looked after though events are taken.
     pub detail: String,
     /// Events that wait for their commit.
     pub queue_events: usize,
@@ -39,7 +39,7 @@ impl Shared {
         let trouble = self.trouble.what().or_else(|| (!open).then(|| "stopping".to_owned()));
         Health {
             ready: trouble.is_none(),
-            detail: trouble.unwrap_or_else(|| "ok".to_owned()),
+            detail: trouble.or_else(|| self.journal.warning()).unwrap_or_else(|| "ok".to_owned()),
             queue_events,
             queue_bytes,
             events: self.tail.committed(),

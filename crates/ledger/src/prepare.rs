@@ -170,6 +170,8 @@ pub(crate) fn ready(
         let ms = u64::try_from(now.ms()).unwrap_or_default();
         uuid::Builder::from_unix_timestamp_millis(ms, uuid_random).into_uuid().to_string()
     });
+    // Whoever read the event: what the limits refuse is refused here at the latest.
+    content.check()?;
     let canonical = content.canonical();
     if canonical.text.len() > limits::EVENT_BYTES_MAX {
         return Err(Fault::too_large("the event", limits::EVENT_BYTES_MAX, canonical.text.len()));

@@ -17,16 +17,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals_model::{Appended, Fault, FaultKind, SYSTEM_ORGANIZATION};
+use annals_model::{Appended, Fault, FaultKind, SYSTEM_ORGANIZATION, Time};
 use annals_store::row::RowEncoder;
-use annals_store::{Change as StoredChange, JournalError};
+use annals_store::{Change as StoredChange, JournalError, Reason};
 use tokio::sync::oneshot;
 
-use crate::Shared;
 use crate::clock::Timekeeper;
 use crate::prepare::{Ready, random, ready};
 use crate::queue::{Job, Taken};
 use crate::stage::{Heads, Stage, Staged};
+use crate::{Shared, stopped};
 
 /// How often an unknown result is asked for before the callers are told that it isn't known.
 const SETTLE_TRIES: usize = 3;
@@ -44,8 +44,30 @@ pub(crate) struct Sequencer {
     encoder: RowEncoder,
     /// A commit whose result is unknown.
     unsettled: Option<Staged>,
+    /// What the journal last warned of.
+    warning: Option<String>,
     /// Why nothing can be committed any more, if that is so.
     broken: Option<Fault>,
+}
+
+/// Ends what waits for the sequencer when its thread ends, also by a defect.
+struct Guard {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        if std::thread::panicking() {
+            tracing::error!("the sequencer stopped by a defect: restart the server");
+            shared.trouble.set(Some("the sequencer stopped by a defect: restart the server".to_owned()));
+        }
+        shared.queue.close();
+        while let Taken::Jobs(jobs) = shared.queue.take(None) {
+            jobs.into_iter().for_each(|job| job.refuse(stopped()));
+        }
+        shared.tail.signal.close();
+    }
 }
 
 /// What is to be answered once a commit is durable.
@@ -75,12 +97,14 @@ impl Sequencer {
             time,
             encoder,
             unsettled: None,
+            warning: None,
             broken: None,
         }
     }
 
     /// The sequencer's thread: until the queue is closed and empty.
     pub(crate) fn run(mut self) {
+        let _guard = Guard { shared: Arc::clone(&self.shared) };
         loop {
             let patience = self.shared.trouble.what().map(|_| PROBE_AFTER);
             match self.shared.queue.take(patience) {
@@ -89,13 +113,12 @@ impl Sequencer {
                 Taken::Closed => break,
             }
         }
-        self.shared.tail.signal.close();
     }
 
     /// Commits what a set of jobs asks for, and answers them.
     fn serve(&mut self, jobs: Vec<Job>) {
         self.shared.wait_for_freezer();
-        let time = match self.may_commit().and_then(|()| self.time.next(&*self.shared.clock)) {
+        let time = match self.may_commit().and_then(|()| self.time()) {
             Ok(time) => time,
             Err(fault) => return jobs.into_iter().for_each(|job| job.refuse(fault.clone())),
         };
@@ -134,7 +157,7 @@ impl Sequencer {
     ///
     /// As for any commit.
     pub(crate) fn record(&mut self, changes: Vec<StoredChange>, event: annals_model::Content) -> Result<(), Fault> {
-        let time = self.time.next(&*self.shared.clock)?;
+        let time = self.time()?;
         let shared = Arc::clone(&self.shared);
         let event = own_event(&shared, event)?;
         let mut stage = Stage::new(&shared, &self.heads, time, self.position);
@@ -148,7 +171,7 @@ impl Sequencer {
         if self.may_commit().is_err() {
             return;
         }
-        let Ok(time) = self.time.next(&*self.shared.clock) else { return };
+        let Ok(time) = self.time() else { return };
         let shared = Arc::clone(&self.shared);
         let nothing =
             finish(Stage::new(&shared, &self.heads, time, self.position), self.sequence + 1, &mut self.encoder);
@@ -165,6 +188,7 @@ impl Sequencer {
                     self.shared.trouble.set(None);
                 }
                 self.apply(staged);
+                self.warn();
                 Ok(())
             }
             Err(error @ JournalError::Unknown { .. }) => {
@@ -181,6 +205,12 @@ impl Sequencer {
             }
             Err(error @ JournalError::Unavailable { .. }) => {
                 self.trouble(&error);
+                if let JournalError::Unavailable { reason: Reason::Unsettled, .. } = error
+                    && let Err(error) = self.shared.journal.recover()
+                {
+                    // The next attempt begins here again.
+                    self.trouble(&error);
+                }
                 Err(unavailable("nothing was stored"))
             }
             Err(error) => {
@@ -210,6 +240,12 @@ impl Sequencer {
     /// Where the next commit goes: its sequence, its position, and the heads it builds on.
     pub(crate) fn next(&self) -> (u64, u64, &Heads) {
         (self.sequence + 1, self.position, &self.heads)
+    }
+
+    /// The time of the next commit; while the clock can't be believed, that is the trouble.
+    fn time(&mut self) -> Result<Time, Fault> {
+        let time = self.time.next(&*self.shared.clock);
+        time.inspect_err(|fault| self.shared.trouble.set(Some(fault.message.clone())))
     }
 
     /// Refuses while the journal is broken or an earlier result is unknown.
@@ -244,6 +280,17 @@ impl Sequencer {
                 self.unsettled = Some(staged);
                 Err(error)
             }
+        }
+    }
+
+    /// Passes on what the journal warns of, once.
+    fn warn(&mut self) {
+        let warning = self.shared.journal.warning();
+        if warning != self.warning {
+            if let Some(warning) = &warning {
+                tracing::error!(%warning, "the journal needs to be looked after");
+            }
+            self.warning = warning;
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use annals_merkle::{Frontier, Hash, Leaf, Seed};
-use annals_model::{Appended, Content, Fault, Time};
+use annals_model::{Appended, Content, Fault, FaultKind, Time};
 use annals_segment::Row;
 use annals_store::row::{HeadChange, RowEncoder, RowError, RowEventRef, SecretRef};
 use annals_store::{Change, Commit};
@@ -110,7 +110,8 @@ impl<'s> Stage<'s> {
                 None if ready.named => {
                     let first = *own.entry((Arc::clone(&ready.organization), ready.content.id.clone())).or_insert(at);
                     if let Some(earlier) = prepared.events.get(first).filter(|_| first != at) {
-                        same_content(&earlier.row(), &ready.content).map_err(|fault| fault.at_event(at))?;
+                        same_content(&earlier.row(), &ready.content)
+                            .map_err(|fault| conflict_within(fault, first, at))?;
                     }
                     Err(first)
                 }
@@ -267,6 +268,15 @@ impl<'s> Stage<'s> {
         let heads = self.changed.into_iter().map(|changed| (changed.log, changed.head)).collect();
         Staged { commit, rows: self.rows, heads, time: self.time }
     }
+}
+
+/// A conflict between two events of one request, neither of which is stored.
+fn conflict_within(fault: Fault, first: usize, second: usize) -> Fault {
+    if fault.kind != FaultKind::Conflict {
+        return fault.at_event(second);
+    }
+    let what = format!("events {first} and {second} of the request have the same id and say different things");
+    Fault::conflict(what).at_member("id").at_event(second)
 }
 
 impl Heads {

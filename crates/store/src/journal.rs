@@ -113,6 +113,11 @@ pub trait Journal: Send + Sync {
     /// `Unavailable` or `Corrupt`; nothing changes.
     fn last(&self) -> Result<u64, JournalError>;
 
+    /// What the operator should look after though commits go on, such as files that only grow.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// Settles a commit whose result is unknown: reopens, and makes durable whatever is shown from
     /// now on. On a healthy journal it changes nothing that can be read.
     ///

@@ -116,6 +116,11 @@ impl Drop for SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
+    fn warning(&self) -> Option<String> {
+        let failure = self.progress.status().failure?;
+        Some(format!("the journal's file only grows, since its checkpoints fail: {failure}"))
+    }
+
     fn commit(&self, commit: &Commit) -> Result<(), JournalError> {
         commit.check_limits()?;
         let writer = lock(&self.writer);

@@ -1,7 +1,7 @@
 //! What an append promises.
 
 use annals_ledger::Masking;
-use annals_model::{Fault, FaultKind, Filter, Order, Value, limits};
+use annals_model::{Content, Fault, FaultKind, Filter, NewEvent, Order, Request, Target, Value, limits};
 
 use crate::support::{all, append, append_json, event, ids, ledger, of, page, query};
 
@@ -194,6 +194,155 @@ fn secrets_of_the_request_are_masked_before_they_are_stored() {
         let body = annals_store::row::decode(&row.payload).expect("a row");
         assert!(body.events.iter().all(|event| !String::from_utf8_lossy(&event.canonical).contains("sesame")));
     }
+}
+
+#[test]
+fn an_event_that_another_reader_made_is_held_to_the_same_limits_and_so_can_be_read_back() {
+    let (ledger, journal, clock) = ledger();
+    let nested = |levels: usize| {
+        Value::parse(format!("{}0{}", "[".repeat(levels), "]".repeat(levels)).as_bytes()).expect("JSON")
+    };
+    let with = |content: Content| NewEvent {
+        organization: Some("acme".into()),
+        id: None,
+        content: Content { action: "a".into(), ..content },
+    };
+    let deep = |levels| with(Content { vendor: Some(nested(levels)), ..Content::default() });
+    let headers = |levels| {
+        with(Content { request: Request { headers: Some(nested(levels)), ..Request::default() }, ..Content::default() })
+    };
+    for (event, member) in [
+        (deep(limits::JSON_DEPTH_MAX), "vendor"),
+        (headers(limits::JSON_DEPTH_MAX - 1), "request.headers"),
+        (with(Content { targets: vec![Target::default()], ..Content::default() }), "targets.0"),
+        (
+            with(Content {
+                targets: vec![Target { id: Some("t".into()), ..Target::default() }; limits::TARGETS_MAX + 1],
+                ..Content::default()
+            }),
+            "targets",
+        ),
+        (
+            with(Content {
+                request: Request { status: Some(limits::STATUS_MAX + 1), ..Request::default() },
+                ..Content::default()
+            }),
+            "request.status",
+        ),
+        (
+            with(Content {
+                request: Request { client_ip: Some("localhost".into()), ..Request::default() },
+                ..Content::default()
+            }),
+            "request.client_ip",
+        ),
+        (NewEvent { id: Some("x".repeat(limits::ID_CHARS_MAX + 1)), ..with(Content::default()) }, "id"),
+        (NewEvent { content: Content::default(), ..with(Content::default()) }, "action"),
+    ] {
+        let fault = append(&ledger, vec![event]).expect_err(member);
+        assert_eq!(fault.location.and_then(|location| location.member).as_deref(), Some(member));
+    }
+    append(&ledger, vec![deep(limits::JSON_DEPTH_MAX - 1), headers(limits::JSON_DEPTH_MAX - 2)]).expect("appended");
+    ledger.close();
+    let reopened = crate::support::open(std::sync::Arc::new(journal.reopen()), clock);
+    assert!(all(&reopened, of("acme"), 10).iter().all(|event| event.content().is_ok()));
+}
+
+/// A journal whose commits wait until they are let go.
+struct Slow {
+    inner: annals_store::MemoryJournal,
+    gate: std::sync::Mutex<bool>,
+    opened: std::sync::Condvar,
+}
+
+impl annals_store::Journal for Slow {
+    fn commit(&self, commit: &annals_store::Commit) -> Result<(), annals_store::JournalError> {
+        drop(self.opened.wait_while(self.gate.lock().expect("no panic"), |open| !*open).expect("no panic"));
+        self.inner.commit(commit)
+    }
+    fn rows(&self, after: u64, bytes_max: usize) -> Result<Vec<annals_store::Row>, annals_store::JournalError> {
+        self.inner.rows(after, bytes_max)
+    }
+    fn state(&self, kind: annals_store::StateKind) -> Result<Vec<(String, Vec<u8>)>, annals_store::JournalError> {
+        self.inner.state(kind)
+    }
+    fn last(&self) -> Result<u64, annals_store::JournalError> {
+        self.inner.last()
+    }
+    fn recover(&self) -> Result<(), annals_store::JournalError> {
+        self.inner.recover()
+    }
+}
+
+#[test]
+fn more_than_the_queue_holds_is_busy_at_once_and_what_was_taken_is_stored() {
+    let slow = std::sync::Arc::new(Slow {
+        inner: annals_store::MemoryJournal::new(),
+        gate: true.into(),
+        opened: std::sync::Condvar::new(),
+    });
+    let ledger = crate::support::open(slow.clone(), crate::support::Hands::new());
+    crate::support::create(&ledger, "acme");
+    *slow.gate.lock().expect("no panic") = false;
+    // Large events, so that the bound in bytes is met by few.
+    let json = format!(r#"{{"action":"a","data":"{}"}}"#, "x".repeat(limits::EVENT_BYTES_MAX - 1_000));
+    let prepare = || ledger.prepare((0..64).map(|_| event("acme", &json)).collect(), Masking::Apply).expect("prepared");
+    let most = limits::QUEUE_BYTES_MAX / (64 * (limits::EVENT_BYTES_MAX - 1_000));
+    let (busy, stored) = std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..most + 3)
+            .map(|_| {
+                let prepared = prepare();
+                let ledger = &ledger;
+                scope.spawn(move || crate::support::wait(ledger.append(prepared)))
+            })
+            .collect();
+        // All that fit wait by now or soon; the rest were refused without waiting.
+        while waiting.iter().filter(|thread| thread.is_finished()).count() == 0 {
+            std::thread::yield_now();
+        }
+        *slow.gate.lock().expect("no panic") = true;
+        slow.opened.notify_all();
+        let answers: Vec<_> = waiting.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        let busy =
+            answers.iter().filter(|answer| matches!(answer, Err(Fault { kind: FaultKind::Busy { .. }, .. }))).count();
+        (busy, answers.iter().filter(|answer| answer.is_ok()).count())
+    });
+    assert!(busy >= 1, "{busy} were refused");
+    assert_eq!(busy + stored, most + 3);
+    assert_eq!(total(&ledger, "acme"), 64 * stored as u64);
+}
+
+#[test]
+fn a_defect_in_the_sequencer_is_told_and_nobody_waits_for_it() {
+    struct Broken(annals_store::MemoryJournal, std::sync::atomic::AtomicBool);
+    impl annals_store::Journal for Broken {
+        fn commit(&self, commit: &annals_store::Commit) -> Result<(), annals_store::JournalError> {
+            assert!(!self.1.load(std::sync::atomic::Ordering::Relaxed), "a defect, on purpose");
+            self.0.commit(commit)
+        }
+        fn rows(&self, after: u64, bytes_max: usize) -> Result<Vec<annals_store::Row>, annals_store::JournalError> {
+            self.0.rows(after, bytes_max)
+        }
+        fn state(&self, kind: annals_store::StateKind) -> Result<Vec<(String, Vec<u8>)>, annals_store::JournalError> {
+            self.0.state(kind)
+        }
+        fn last(&self) -> Result<u64, annals_store::JournalError> {
+            self.0.last()
+        }
+        fn recover(&self) -> Result<(), annals_store::JournalError> {
+            self.0.recover()
+        }
+    }
+    let broken = std::sync::Arc::new(Broken(annals_store::MemoryJournal::new(), false.into()));
+    let ledger = crate::support::open(broken.clone(), crate::support::Hands::new());
+    crate::support::create(&ledger, "acme");
+    broken.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..3 {
+        let fault = append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect_err("refused");
+        assert_eq!(fault.kind, FaultKind::Unavailable);
+    }
+    let health = ledger.health();
+    assert!(!health.ready && health.detail.contains("defect"), "{health:?}");
 }
 
 #[test]

@@ -69,6 +69,10 @@ fn ids_and_aliases_are_taken_once() {
         wait(ledger.create_organization(new("hooli", "acme"), admin())).expect_err("taken").kind,
         FaultKind::Conflict
     );
+    assert_eq!(
+        wait(ledger.create_organization(new("a1", "a2"), admin())).expect_err("taken").kind,
+        FaultKind::Conflict
+    );
     let taken = wait(ledger.change_organization("acme", patch(r#"{"aliases":{"portkey":"a1"}}"#), admin()));
     assert_eq!(taken.expect_err("taken").kind, FaultKind::Conflict);
     assert_eq!(
