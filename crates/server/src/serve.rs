@@ -109,8 +109,15 @@ impl Running {
 /// Makes the data folder, for its owner alone, and takes it.
 fn folder(data: &Path) -> anyhow::Result<DataLock> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing: Vec<&Path> = data.ancestors().filter(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.with_context(|| format!("can't make the data folder {}", data.display()))?;
+    for made in missing {
+        // A new folder is there after power loss only if the one that names it was synced.
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let synced = std::fs::File::open(above).and_then(|above| above.sync_all());
+        synced.with_context(|| format!("can't sync the folder {}", above.display()))?;
+    }
     Ok(DataLock::acquire(data)?)
 }
 

@@ -55,11 +55,18 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<H
     if encoding == Encoding::Identity {
         return Ok(received);
     }
-    let bytes = heavily(received.bytes.len(), || decompress(encoding, &received.bytes))?;
-    // The compressed body goes, and with it its room.
-    drop(received);
-    let room = room(&app.bodies, bytes.len())?;
+    // Taken before anything is unpacked: how much it will be is not known, and may be all that is allowed.
+    let mut room = room(&app.bodies, limits::BODY_BYTES_MAX)?;
+    let bytes = heavily(limits::BODY_BYTES_MAX, || decompress(encoding, &received.bytes))?;
+    // What was not needed goes back, and with the compressed body its room.
+    let units = limits::BODY_BYTES_MAX.saturating_sub(bytes.len()) / KIB;
+    drop(room.as_mut().and_then(|room| room.split(units)));
     Ok(Held { bytes, _room: room })
+}
+
+/// Does a search, which may take milliseconds, off the threads that serve connections.
+pub(crate) fn searching<T>(work: impl FnOnce() -> T) -> T {
+    heavily(HEAVY_BYTES, work)
 }
 
 /// Does work on so many bytes; on the thread that serves connections only if it is little.

@@ -21,7 +21,7 @@ use super::{App, body, route};
 
 /// Paths beyond a dialect's routes that are its own, so that what is unknown there is refused in
 /// its form.
-const OWN_PATHS: [(&str, &str); 1] = [("turso", "/v1/auth/{*rest}")];
+const OWN_PATHS: [(&str, &str); 2] = [("turso", "/v1/auth/{*rest}"), ("launchdarkly", "/api/v2/auditlog/{*rest}")];
 
 /// Adds all dialects to a router.
 pub(super) fn mount(mut router: Router<Arc<App>>) -> Router<Arc<App>> {
@@ -88,8 +88,8 @@ async fn serve(
         action_number: Arc::new(move |action| ledger.action_number(action)),
     };
     let outcome = match dialect.decode(&request, &context)? {
-        Call::Page(query) => Outcome::Page(app.ledger.page(&query)?),
-        Call::Get { organization, id } => Outcome::Event(app.ledger.event(&organization, &id)?),
+        Call::Page(query) => Outcome::Page(body::searching(|| app.ledger.page(&query))?),
+        Call::Get { organization, id } => Outcome::Event(body::searching(|| app.ledger.event(&organization, &id))?),
         Call::Export(export) => {
             let stream = dialect.stream(&context);
             let stream = stream.ok_or_else(|| Fault::internal("the dialect asked for a stream that it can't write"))?;

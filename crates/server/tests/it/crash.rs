@@ -108,6 +108,11 @@ fn read_all(server: &Server) -> HashMap<String, u64> {
             return stored;
         }
         for event in events {
+            assert_eq!(
+                (&event["action"], event["data"]["pad"].as_str().map(str::len)),
+                (&"load".into(), Some(300)),
+                "{event}"
+            );
             let before = stored
                 .insert(event["id"].as_str().expect("an id").to_owned(), event["index"].as_u64().expect("an index"));
             assert_eq!(before, None, "an event came twice");

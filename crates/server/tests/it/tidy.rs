@@ -187,7 +187,13 @@ fn every_limit_has_a_test() {
             || path.file_stem().is_some_and(|stem| stem == "tests");
         tested += if is_test { &text } else { text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests) };
     }
-    let untested = names.filter(|name| !tested.contains(&format!("limits::{name}")) && !tested.contains(name));
+    let is_named = |name: &str| {
+        tested
+            .split(&format!("limits::{name}"))
+            .skip(1)
+            .any(|after| !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let untested = names.filter(|name| !is_named(name));
     complain(&untested.map(|name| format!("limits::{name} has no test")).collect::<Vec<_>>());
 }
 

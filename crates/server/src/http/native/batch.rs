@@ -182,7 +182,11 @@ pub(crate) fn broken(error: &JsonError) -> Fault {
     };
     let member = Some(member.clone()).filter(|member| !member.is_empty());
     let location = Location { member, column: Some(*column), ..Location::default() };
-    let kind = if *kind == JsonErrorKind::TooDeep { FaultKind::Limit } else { FaultKind::Invalid };
+    let kind = match kind {
+        JsonErrorKind::Broken | JsonErrorKind::Refused => FaultKind::Invalid,
+        JsonErrorKind::TooDeep => FaultKind::Limit,
+        JsonErrorKind::TooLarge => FaultKind::TooLarge,
+    };
     Fault::new(kind, message).at(location)
 }
 

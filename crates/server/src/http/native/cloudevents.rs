@@ -2,7 +2,7 @@
 //!
 //! | attribute | member |
 //! | --- | --- |
-//! | `id` | `id` |
+//! | `source` and `id`, with a space between | `id`: both together are what tells two of them apart |
 //! | `type` | `action` |
 //! | `source` | `origin` |
 //! | `subject` | `targets.0.id` |
@@ -23,8 +23,7 @@
 use annals_model::{Fault, NewEvent, Object, Value, parse_content};
 
 /// The attributes with a member of their own, and that member.
-const NAMES: [(&str, &str); 6] = [
-    ("id", "id"),
+const NAMES: [(&str, &str); 5] = [
     ("type", "action"),
     ("source", "origin"),
     ("time", "time_occurred"),
@@ -53,7 +52,16 @@ pub(crate) fn read(value: Value) -> Result<NewEvent, Fault> {
             return Err(Fault::invalid(format!("{name} is required by CloudEvents: a text")).at_member(name));
         }
     }
+    for (name, value) in rest.iter().filter(|(name, _)| *name != "data") {
+        if matches!(value, Value::List(_) | Value::Object(_)) {
+            return Err(Fault::invalid(format!("{name} must be a text, a number, true or false in CloudEvents"))
+                .at_member(name));
+        }
+    }
     let mut event = Object::new();
+    let text = |name: &str| rest.member(name).and_then(Value::as_text).unwrap_or_default();
+    event.insert("id", Value::Text(format!("{} {}", text("source"), text("id"))));
+    rest.remove("id");
     for (attribute, member) in NAMES {
         if let Some(value) = rest.remove(attribute) {
             event.insert(member, value);
@@ -109,7 +117,7 @@ mod tests {
                 "data":{"n":1},"traceparent":"00-1","organization":"acme","authtype":"user","authid":"u1"}"#,
         )
         .expect("reads");
-        assert_eq!((event.organization.as_deref(), event.id.as_deref()), (Some("acme"), Some("1")));
+        assert_eq!((event.organization.as_deref(), event.id.as_deref()), (Some("acme"), Some("/shop 1")));
         let canonical = event.content.canonical().text;
         assert_eq!(
             String::from_utf8_lossy(&canonical),
@@ -137,6 +145,8 @@ mod tests {
         refused(r#"{"specversion":"1.0","id":1,"type":"t","source":"s"}"#, "id");
         refused(r#"{"specversion":"1.0","id":"1","type":"t","source":"s","time":"now"}"#, "time");
         refused(r#"{"specversion":"1.0","id":"1","type":"t","source":"s","subject":1}"#, "subject");
+        refused(r#"{"specversion":"1.0","id":"1","type":"t","source":"s","ext":{"a":1}}"#, "ext");
+        refused(r#"{"specversion":"1.0","id":"1","type":"t","source":"s","ext":[[0]]}"#, "ext");
         let long = format!(r#"{{"specversion":"1.0","id":"1","type":"{}","source":"s"}}"#, "t".repeat(257));
         refused(&long, "type");
         assert!(parse("[]").is_err());

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::query::ListQuery;
 use crate::http::inbound::Inbound;
-use crate::http::{App, auth, status};
+use crate::http::{App, auth, body, status};
 
 /// About the size of an event as it is shown.
 pub(super) const EVENT_BYTES: usize = 1_024;
@@ -27,7 +27,8 @@ pub(super) async fn page(app: Arc<App>, inbound: Inbound) -> Result<Response, Fa
             Reach::Organization(organization.id.as_str().into())
         }
     };
-    let page = app.ledger.page(&query.of(reach)?)?;
+    let query = query.of(reach)?;
+    let page = body::searching(|| app.ledger.page(&query))?;
     Ok(status::json(StatusCode::OK, write_page(&page)))
 }
 
