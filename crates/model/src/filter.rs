@@ -196,6 +196,13 @@ impl Filter {
         Ok(())
     }
 
+    /// Whether values or texts have to be looked through, rather than looked up.
+    #[must_use]
+    pub fn scans(&self) -> bool {
+        let patterns = self.conditions.iter().flat_map(|condition| condition.any.iter().chain(&condition.none));
+        !self.words.is_empty() || patterns.into_iter().any(|pattern| !matches!(pattern, Pattern::Exact(_)))
+    }
+
     /// Asks for exactly this value of a field.
     pub fn exact(&mut self, field: Field, value: impl Into<String>) {
         self.condition(field).any.push(Pattern::Exact(value.into()));
@@ -362,6 +369,17 @@ mod tests {
         let status = |min, max| Filter { status_min: min, status_max: max, ..Filter::default() };
         assert!(matches(status(Some(404), Some(404))));
         assert!(!matches(status(Some(405), None)));
+    }
+
+    #[test]
+    fn exact_values_are_looked_up_and_all_else_is_looked_through() {
+        let scans = |value| {
+            let mut filter = Filter::default();
+            filter.add(Field::Action, value).map(|()| filter.scans())
+        };
+        assert_eq!(["a", "!a", "=a*", "a*", "~a", "!~a"].map(scans), [false, false, false, true, true, true].map(Ok));
+        assert!(!Filter::default().scans());
+        assert!(Filter { words: vec!["w".into()], ..Filter::default() }.scans());
     }
 
     #[test]

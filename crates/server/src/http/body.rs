@@ -7,7 +7,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annals_model::{Fault, FaultKind, limits};
+use annals_model::{Fault, FaultKind, Filter, limits};
 use axum::body::Body;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -64,9 +64,10 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<H
     Ok(Held { bytes, _room: room })
 }
 
-/// Does a search, which may take milliseconds, off the threads that serve connections.
-pub(crate) fn searching<T>(work: impl FnOnce() -> T) -> T {
-    heavily(HEAVY_BYTES, work)
+/// Does a search; on the thread that serves connections only if it is a look-up: handing it over
+/// costs as much as that takes.
+pub(crate) fn searching<T>(filter: &Filter, work: impl FnOnce() -> T) -> T {
+    heavily(if filter.scans() { HEAVY_BYTES } else { 0 }, work)
 }
 
 /// Does work on so many bytes; on the thread that serves connections only if it is little.

@@ -88,8 +88,8 @@ async fn serve(
         action_number: Arc::new(move |action| ledger.action_number(action)),
     };
     let outcome = match dialect.decode(&request, &context)? {
-        Call::Page(query) => Outcome::Page(body::searching(|| app.ledger.page(&query))?),
-        Call::Get { organization, id } => Outcome::Event(body::searching(|| app.ledger.event(&organization, &id))?),
+        Call::Page(query) => Outcome::Page(body::searching(&query.filter, || app.ledger.page(&query))?),
+        Call::Get { organization, id } => Outcome::Event(app.ledger.event(&organization, &id)?),
         Call::Export(export) => {
             let stream = dialect.stream(&context);
             let stream = stream.ok_or_else(|| Fault::internal("the dialect asked for a stream that it can't write"))?;

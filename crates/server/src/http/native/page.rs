@@ -28,7 +28,7 @@ pub(super) async fn page(app: Arc<App>, inbound: Inbound) -> Result<Response, Fa
         }
     };
     let query = query.of(reach)?;
-    let page = body::searching(|| app.ledger.page(&query))?;
+    let page = body::searching(&query.filter, || app.ledger.page(&query))?;
     Ok(status::json(StatusCode::OK, write_page(&page)))
 }
 
