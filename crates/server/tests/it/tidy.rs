@@ -220,19 +220,3 @@ fn documents_name_files_that_exist() {
         "ARCHITECTURE.md leads by file names: {named:?}"
     );
 }
-
-#[test]
-fn documents_and_code_speak_of_the_product_alone() {
-    let mut broken = Vec::new();
-    for path in
-        files(&root(), &["rs", "md", "toml", "sh", "json", "txt"]).into_iter().filter(|path| !path.ends_with("tidy.rs"))
-    {
-        let text = read(&path);
-        for word in ["/home/"] {
-            if text.contains(word) {
-                broken.push(format!("{} speaks of {word}", path.display()));
-            }
-        }
-    }
-    complain(&broken);
-}
