@@ -122,7 +122,7 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Time::parse(&text).map_err(serde::de::Error::custom)
+        Time::parse(&text).map_err(|error| serde::de::Error::custom(format_args!("{text:?} {error}")))
     }
 }
 

@@ -8,13 +8,17 @@ use super::{ABSENT, UNKNOWN, VENDOR, derive};
 ///
 /// # Errors
 ///
-/// An invalid-request fault if the record is no object, or claims one of the server's own actions;
+/// An invalid-request fault if the record is no object, is not CloudTrail's, or claims one of the server's own actions;
 /// a limit fault if it is nested deeper than an event may be. Both name the record's member.
 pub fn read(record: Value) -> Result<NewEvent, Fault> {
     let mut rest = match record {
         Value::Object(rest) => rest,
         other => return Err(Fault::invalid(format!("a record must be an object, not {}", other.kind()))),
     };
+    if ["eventName", "eventSource"].iter().all(|name| rest.member(name).is_none()) {
+        let what = "this is no record of CloudTrail: it has neither eventName nor eventSource";
+        return Err(Fault::invalid(what).at_member("eventName"));
+    }
     check_depth(&rest)?;
     let mut absent = Vec::new();
     let action = action(&mut rest, &mut absent)?;

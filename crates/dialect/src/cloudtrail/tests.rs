@@ -32,6 +32,13 @@ fn through_the_store(new: NewEvent) -> Value {
 /// Nothing is lost, and nothing is said twice.
 fn survives(original: Value) {
     let before = text(&original);
+    let known = original
+        .as_object()
+        .is_some_and(|record| ["eventName", "eventSource"].iter().any(|name| record.member(name).is_some()));
+    if !known {
+        assert!(read(original).is_err(), "{before}");
+        return;
+    }
     let new = read(original).unwrap_or_else(|fault| panic!("{fault}: {before}"));
     assert_eq!(text(&through_the_store(new)), before);
 }

@@ -107,7 +107,9 @@ impl Append {
         if let Err(error) = sent {
             if summary.events > 0 {
                 let before = counted(summary.events, "event");
-                note(&format!("{before} before that are stored; what is mended can be sent again as a whole"));
+                note(&format!(
+                    "{before} of what came before were acknowledged; run the command again when it is mended: nothing is stored twice"
+                ));
             }
             return Err(error);
         }

@@ -141,28 +141,30 @@ fn address(listening: std::net::SocketAddr) -> String {
 fn commands(ready: &Ready) -> [(&'static str, String); 7] {
     let Ready { url, admin_key, keys: [acme, globex, initech], .. } = ready;
     let [_, Tenant { email, .. }, _] = TENANTS;
+    // As it was started, so that the line works where it is pasted.
+    let program = std::env::args().next().unwrap_or_else(|| "annals".to_owned());
     let far = "start_time=2020-01-01T00:00:00Z&end_time=2100-01-01T00:00:00Z";
     [
         (
             "Annals' own API: what somebody in initech was not authorized to do, with the exact total",
-            format!("curl -s -H 'Authorization: Bearer {initech}' '{url}/v1/events?q=not+authorized&limit=3'"),
+            format!("curl -sw '\\n' -H 'Authorization: Bearer {initech}' '{url}/v1/events?q=not+authorized&limit=3'"),
         ),
-        ("Upstash", format!("curl -s -u '{email}:{globex}' '{url}/v2/auditlogs'")),
-        ("Nirvana Labs", format!("curl -s -H 'Authorization: Bearer {initech}' '{url}/v1/audit_logs?limit=10'")),
+        ("Upstash", format!("curl -sw '\\n' -u '{email}:{globex}' '{url}/v2/auditlogs'")),
+        ("Nirvana Labs", format!("curl -sw '\\n' -H 'Authorization: Bearer {initech}' '{url}/v1/audit_logs?limit=10'")),
         (
             "Turso",
             format!(
-                "curl -s -H 'Authorization: Bearer {globex}' '{url}/v1/organizations/globex/audit-logs?page_size=5'"
+                "curl -sw '\\n' -H 'Authorization: Bearer {globex}' '{url}/v1/organizations/globex/audit-logs?page_size=5'"
             ),
         ),
         (
             "Portkey",
             format!(
-                "curl -s -H 'x-portkey-api-key: {acme}' '{url}/v1/audit-logs?organisation_id=acme&{far}&page_size=5'"
+                "curl -sw '\\n' -H 'x-portkey-api-key: {acme}' '{url}/v1/audit-logs?organisation_id=acme&{far}&page_size=5'"
             ),
         ),
-        ("LaunchDarkly", format!("curl -s -H 'Authorization: {acme}' '{url}/api/v2/auditlog?limit=5'")),
-        ("This program", format!("annals list --url {url} --key {admin_key} --organization acme --action 'flag.*'")),
+        ("LaunchDarkly", format!("curl -sw '\\n' -H 'Authorization: {acme}' '{url}/api/v2/auditlog?limit=5'")),
+        ("This program", format!("{program} list --url {url} --key {admin_key} --organization acme --action 'flag.*'")),
     ]
 }
 

@@ -11,9 +11,8 @@ pub(crate) struct Filters {
 }
 
 /// The parameters that no [`Field`] stands for, and what they mean.
-const OTHERS: [(&str, &str, &str); 8] = [
-    ("resource", "SPECIFIER", "Resource specifier of an access, such as proj/*:env/production:flag/*"),
-    ("q", "WORDS", "Words that must all occur"),
+const OTHERS: [(&str, &str, &str); 7] = [
+    ("q", "WORDS", "Words that must all occur: in names, description, action, path, or texts of data"),
     ("time_from", "TIME", "Occurred at this time or later (RFC 3339)"),
     ("time_until", "TIME", "Occurred before this time"),
     ("recorded_from", "TIME", "Recorded at this time or later"),

@@ -63,6 +63,8 @@ struct Shown {
     #[serde(default)]
     organization: String,
     #[serde(default)]
+    id: String,
+    #[serde(default)]
     time_occurred: String,
     #[serde(default)]
     action: String,
@@ -133,7 +135,7 @@ impl List {
         let is_first = table.is_none();
         let (table, over_all) = table.get_or_insert_with(|| {
             let over_all = self.organization.is_none();
-            let header = ["time", "organization", "actor", "action", "target", "status"];
+            let header = ["time", "organization", "actor", "action", "target", "status", "id"];
             (Table::new(header.into_iter().filter(|name| over_all || *name != "organization")), over_all)
         });
         for event in &events {
@@ -157,6 +159,7 @@ fn cells(event: &Shown, over_all: bool) -> impl Iterator<Item = String> {
         Some(event.action.clone()),
         Some(targets(&event.targets)),
         Some(status.unwrap_or_default()),
+        Some(event.id.clone()),
     ]
     .into_iter()
     .flatten()
@@ -203,10 +206,10 @@ mod tests {
             "actor":{"type":"user","id":"usr_1","name":"Iku","email":"iku@example.com"},
             "targets":[{"type":"flag","id":"new-checkout","name":"New checkout"},{"id":"b"}],
             "request":{"method":"PUT","status":200}}"#;
-        let rest = ["iku@example.com", "flag.update", "flag New checkout +1", "200"];
+        let rest = ["iku@example.com", "flag.update", "flag New checkout +1", "200", "e1"];
         check(full, false, &[&["2026-11-20 09:46:08Z"], &rest[..]].concat());
         check(full, true, &[&["2026-11-20 09:46:08Z", "acme"], &rest[..]].concat());
         let least = r#"{"action":"a","time_occurred":"2026-11-20T09:46:08.000000Z"}"#;
-        check(least, false, &["2026-11-20 09:46:08Z", "", "a", "", ""]);
+        check(least, false, &["2026-11-20 09:46:08Z", "", "a", "", "", ""]);
     }
 }

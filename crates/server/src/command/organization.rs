@@ -81,16 +81,16 @@ struct Settings {
     /// Its plan; without one it is entitled to everything
     #[arg(long)]
     plan: Option<String>,
-    /// After how many days its events are removed
+    /// After how many days its events are removed (shown as their expiry; nothing is removed yet)
     #[arg(long, value_name = "DAYS", alias = "retention_days")]
     retention_days: Option<u32>,
-    /// Whether nothing may be removed, whatever the retention
+    /// Whether nothing may be removed, whatever the retention (kept; nothing is removed yet)
     #[arg(long, value_name = "BOOL", alias = "legal_hold")]
     legal_hold: Option<bool>,
-    /// Whether its proofs can be read without a key
+    /// Whether its proofs can be read without a key (kept; not acted on yet)
     #[arg(long, value_name = "BOOL", alias = "public_proofs")]
     public_proofs: Option<bool>,
-    /// Whether reading its log is recorded in it
+    /// Whether reading its log is recorded in it (kept; not acted on yet)
     #[arg(long, value_name = "BOOL", alias = "audit_reads")]
     audit_reads: Option<bool>,
     /// Its other name in a dialect, such as portkey=6f3a…; repeatable

@@ -70,7 +70,26 @@ impl ListQuery {
         if query.cursor.is_some() && query.offset.is_some() {
             return Err(Fault::invalid("cursor and offset exclude each other").at_member("offset"));
         }
+        query.check_spans()?;
         Ok(query)
+    }
+
+    /// Refuses what nothing can match: it is a slip, and an empty answer would hide it.
+    fn check_spans(&self) -> Result<(), Fault> {
+        let Filter { occurred, recorded, status_min, status_max, .. } = &self.filter;
+        for (span, from, until) in
+            [(occurred, "time_from", "time_until"), (recorded, "recorded_from", "recorded_until")]
+        {
+            if span.from.zip(span.until).is_some_and(|(from, until)| from >= until) {
+                return Err(
+                    Fault::invalid(format!("{until} is not after {from}, so nothing can match")).at_member(until)
+                );
+            }
+        }
+        if status_min.zip(*status_max).is_some_and(|(min, max)| min > max) {
+            return Err(Fault::invalid("status_max is below status_min, so nothing can match").at_member("status_max"));
+        }
+        Ok(())
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Fault> {
