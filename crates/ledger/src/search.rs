@@ -65,7 +65,10 @@ impl<'v> Place<'v> {
             }
             Place::Fresh(fresh) => {
                 let of_log = fresh.rows(positions).filter(|row| wanted.logs.contains(row.row.log));
-                let matching = of_log.filter(|row| wanted.filter.matches(&row.content, row.row.time_recorded));
+                let matching = of_log.filter(|row| {
+                    !wanted.filter.rules_out(&row.row.canonical)
+                        && wanted.filter.matches(&row.content, row.row.time_recorded)
+                });
                 Part::Fresh { rows: matching.map(|row| (row.key(), row)).collect() }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_model::{Canonical, Content, Event, Time, Value, parse_content};
+use annals_model::{Canonical, Content, Event, Filter, Time, Value, each_word, parse_content};
 use proptest::prelude::*;
 
 use crate::generate::content;
@@ -91,6 +91,19 @@ fn the_native_form_adds_the_place_and_the_time_shown() {
     assert!(native(hidden).contains(r#""time_occurred":"2023-11-14T22:13:20.000000Z""#));
 }
 
+#[test]
+fn an_event_without_the_words_is_ruled_out_at_a_glance() {
+    let rules_out = |words: &str, json: &str| {
+        let mut filter = Filter::default();
+        filter.add_words(words).expect("words");
+        filter.rules_out(&canonical(json).text)
+    };
+    let event = r#"{"action":"flag.UPDATE","id":"i"}"#;
+    assert!(!rules_out("update", event) && !rules_out("FLAG update", event));
+    assert!(rules_out("updates", event) && rules_out("update nobody", event) && rules_out("é", event));
+    assert!(!rules_out("nobody", r#"{"action":"é","id":"i"}"#), "only a text of ASCII tells at a glance");
+}
+
 proptest! {
     #[test]
     fn an_event_survives_its_canonical_form(content in content()) {
@@ -123,6 +136,18 @@ proptest! {
         for (name, bytes) in canonical.parts() {
             let found = name.split('.').fold(&whole, |value, key| key.parse::<usize>().map_or_else(|_| &value[key], |at| &value[at]));
             prop_assert_eq!(&serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON"), found, "{}", name);
+        }
+    }
+
+    #[test]
+    fn no_event_is_ruled_out_that_has_the_words(content in content(), pick: prop::sample::Index, upper: bool) {
+        let mut words = Vec::new();
+        each_word(&content, |word| words.push(if upper { word.to_uppercase() } else { word.to_owned() }));
+        let word = if words.is_empty() { "absent" } else { &words[pick.index(words.len())] };
+        let mut filter = Filter::default();
+        if filter.add_words(word).is_ok() {
+            let matches = filter.matches(&content, Time::from_s(1));
+            prop_assert!(!(matches && filter.rules_out(&content.canonical().text)), "{}", word);
         }
     }
 
