@@ -4,8 +4,7 @@
 //! then; its event is in the server's own log, and holds no key and no hash of one.
 
 use annals_model::{
-    Actor, ApiKey, Content, Fault, NewKey, NewOrganization, Object, Organization, OrganizationPatch, Target, Time,
-    Value,
+    Actor, ApiKey, Content, Fault, NewKey, NewOrganization, Object, Organization, OrganizationPatch, Target, Value,
 };
 use annals_store::{Change as StoredChange, StateKind};
 
@@ -241,9 +240,4 @@ fn before_and_after(before: Option<Value>, after: Option<Value>) -> Value {
 
 fn target(kind: &str, id: &str, name: Option<String>) -> Target {
     Target { kind: Some(kind.to_owned()), id: Some(id.to_owned()), name }
-}
-
-/// The time is an argument of whoever stages, so that an event and its commit agree.
-pub(crate) fn time_of(time: Time) -> u64 {
-    u64::try_from(time.us()).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use annals_store::row::{HeadChange, RowEncoder, RowError, RowEventRef, SecretRef
 use annals_store::{Change, Commit};
 
 use crate::Shared;
-use crate::administer::{new_action, time_of};
+use crate::administer::new_action;
 use crate::lookup::same_content;
 use crate::prepare::{Prepared, Ready};
 use crate::tail::FreshRow;
@@ -268,6 +268,11 @@ impl<'s> Stage<'s> {
         let heads = self.changed.into_iter().map(|changed| (changed.log, changed.head)).collect();
         Staged { commit, rows: self.rows, heads, time: self.time }
     }
+}
+
+/// A time as leaves and commits hold it: no clock of the server lies before 1970.
+fn time_of(time: Time) -> u64 {
+    u64::try_from(time.us()).unwrap_or_default()
 }
 
 /// A conflict between two events of one request, neither of which is stored.

@@ -210,7 +210,7 @@ impl Value {
 
     /// How deep objects and lists are nested in it: 0 for what is neither.
     #[must_use]
-    pub(crate) fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         match self {
             Value::List(list) => 1 + list.iter().map(Value::depth).max().unwrap_or(0),
             Value::Object(object) => 1 + object.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),

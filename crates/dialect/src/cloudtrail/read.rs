@@ -53,21 +53,13 @@ pub fn read(record: Value) -> Result<NewEvent, Fault> {
 /// The record becomes a member of the event, one level further down.
 fn check_depth(record: &Object) -> Result<(), Fault> {
     for (name, value) in record.iter() {
-        let levels = 2 + depth(value);
+        let levels = 2 + value.depth();
         if levels > limits::JSON_DEPTH_MAX {
             let what = format!("levels of nesting, of the event and {name}");
             return Err(Fault::limit(&what, limits::JSON_DEPTH_MAX, levels).at_member(name));
         }
     }
     Ok(())
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::List(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
-        Value::Object(object) => 1 + object.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => 0,
-    }
 }
 
 fn action(rest: &mut Object, absent: &mut Vec<Value>) -> Result<String, Fault> {
