@@ -180,6 +180,9 @@ pub(crate) fn first_start(server_name: &str, store: u32) -> (Vec<StoredChange>, 
 /// The setting that holds a random number of the store, made at its first start.
 pub(crate) const STORE: &str = "store";
 
+/// The setting that holds what ids and values are hashed with in segments, kept with the first of them.
+pub(crate) const HASH_KEY: &str = "hash_key";
+
 /// The setting that holds the server's name.
 pub(crate) const SERVER_NAME: &str = "server_name";
 

@@ -56,6 +56,11 @@ impl Timekeeper {
         Ok(now.max(self.last))
     }
 
+    /// The time of the last commit.
+    pub(crate) fn last(&self) -> Time {
+        self.last
+    }
+
     /// Remembers the time that a commit was given.
     pub(crate) fn committed(&mut self, time: Time) {
         self.last = self.last.max(time);

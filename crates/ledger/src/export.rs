@@ -22,7 +22,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// None now; reading has some.
+    /// As for a page.
     pub fn export(&self, export: &Export) -> Result<Reader, Fault> {
         let committed = self.shared.tail.committed();
         let mut query = PageQuery {
@@ -34,17 +34,18 @@ impl Ledger {
             total: false,
         };
         // Already the first page is as of now, whenever it is read.
-        query.start = Start::Cursor(self.shared.begin(&query));
+        query.start = Start::Cursor(self.shared.begin(&query)?);
         Ok(Reader { shared: Arc::clone(&self.shared), query, committed, done: false })
     }
 }
 
 impl Reader {
-    /// The next events; none at the end. Takes processor time, and waits for nothing.
+    /// The next events; none at the end. Takes processor time, and reads from disk what is not in the
+    /// cache. Each batch has a query's time.
     ///
     /// # Errors
     ///
-    /// Internal if an index is damaged: then what was read is not the whole.
+    /// As for a page: then what was read is not the whole.
     pub fn next_batch(&mut self) -> Result<Vec<Event>, Fault> {
         if self.done {
             return Ok(Vec::new());

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use annals_segment::{Segment, SegmentError};
 
 use crate::Shared;
-use crate::tail::{FRESH_ROWS, View};
+use crate::tail::FRESH_ROWS;
 
 /// Neighbours of one size class that are merged into one of the next.
 const MERGE_FAN: usize = 8;
 /// Rows that are frozen into one segment at most, unless one buffer alone has more.
 const FREEZE_ROWS_MAX: usize = 8 * FRESH_ROWS;
-/// Rows of the largest segment that merging makes in memory.
-const MERGE_ROWS_MAX: usize = 262_144;
+/// Rows of the largest segment that merging makes in memory: sealing merges the rest.
+const MERGE_ROWS_MAX: usize = 65_536;
 /// Rows that may wait for the freezer before the sequencer waits for it.
 const BACKLOG_ROWS_MAX: usize = 64 * FRESH_ROWS;
 
@@ -58,7 +58,11 @@ impl Shared {
         let view = self.tail.view();
         let full = view.fresh.len().saturating_sub(1);
         let (mut buffers, mut rows) = (0, Vec::new());
+        let mark = self.marks.next_after(view.fresh.first().map_or(0, |fresh| fresh.first()));
         for fresh in view.fresh.iter().take(full) {
+            if buffers > 0 && mark == Some(fresh.first()) {
+                break;
+            }
             let more = fresh.rows(0..u64::MAX);
             let more: Vec<_> = more.map(|fresh| (fresh.row.clone(), Arc::clone(&fresh.content))).collect();
             if buffers > 0 && rows.len() + more.len() > FREEZE_ROWS_MAX {
@@ -67,28 +71,37 @@ impl Shared {
             rows.extend(more);
             buffers += 1;
         }
-        let segment = Arc::new(Segment::build(rows, self.tail.hash_seed)?);
-        // Only buffers are added meanwhile, at the other end.
+        let segment = Segment::build(rows, self.hash_key, |log| self.tail.logs.name(log))?;
+        // Only buffers are added meanwhile, at the other end, and what was frozen is taken away.
         self.tail.publish(|view| {
-            let mut segments = view.segments.clone();
-            segments.push(segment);
-            View { segments, fresh: view.fresh.iter().skip(buffers).cloned().collect() }
+            let mut view = view.clone();
+            if !segment.is_empty() {
+                view.frozen.push(segment);
+            }
+            view.fresh.drain(..buffers);
+            view
         });
         Ok(())
     }
 
-    /// Merges the newest run of neighbours that is long enough; whether there was one.
+    /// Merges the newest run of neighbours that is long enough, behind the last mark: what lies before
+    /// it is the sealer's. Whether there was one.
     fn merge(&self) -> Result<bool, SegmentError> {
+        let mark = self.marks.last_position().unwrap_or(0);
         let view = self.tail.view();
-        let sizes: Vec<usize> =
-            view.segments.iter().map(|segment| usize::try_from(segment.len()).unwrap_or(usize::MAX)).collect();
-        let Some(run) = run_to_merge(&sizes) else { return Ok(false) };
-        let neighbours = view.segments.get(run.clone()).unwrap_or_default();
-        let merged = Segment::merge(neighbours)?;
+        let mine: Vec<&Segment> = view.frozen.iter().filter(|segment| segment.positions().start >= mark).collect();
+        let sizes: Vec<usize> = mine.iter().map(|segment| segment.len() as usize).collect();
+        let Some(run) = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX) else { return Ok(false) };
+        let neighbours: Vec<Segment> = mine.get(run).unwrap_or_default().iter().copied().cloned().collect();
+        let merged = Segment::merge(&neighbours)?;
         self.tail.publish(|view| {
-            let mut segments = view.segments.clone();
-            segments.splice(run, [Arc::new(merged)]);
-            View { segments, fresh: view.fresh.clone() }
+            let mut view = view.clone();
+            // Others may have been sealed meanwhile, or even these, if a mark came between them and now.
+            let at = neighbours.first().and_then(|first| view.frozen.iter().position(|segment| segment.is(first)));
+            if let Some(at) = at {
+                view.frozen.splice(at..at + neighbours.len(), [merged]);
+            }
+            view
         });
         Ok(true)
     }
@@ -103,9 +116,10 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// The run of neighbours to merge, given all sizes, oldest first.
-fn run_to_merge(sizes: &[usize]) -> Option<std::ops::Range<usize>> {
-    let class = |size: usize| (size.max(FRESH_ROWS) / FRESH_ROWS).ilog2() / MERGE_FAN.ilog2();
+/// The run of neighbours to merge, given all sizes, oldest first: at least `fan` of one size class, with
+/// at most `rows_max` rows together.
+pub(crate) fn run_to_merge(sizes: &[usize], fan: usize, rows_max: usize) -> Option<std::ops::Range<usize>> {
+    let class = |size: usize| (size.max(FRESH_ROWS) / FRESH_ROWS).ilog2() / fan.ilog2();
     let mut end = sizes.len();
     while let Some(last) = end.checked_sub(1).and_then(|at| sizes.get(at)) {
         let peers = sizes.iter().take(end).rev().take_while(|size| class(**size) <= class(*last));
@@ -113,10 +127,10 @@ fn run_to_merge(sizes: &[usize]) -> Option<std::ops::Range<usize>> {
         let fitting = peers
             .take_while(|size| {
                 rows += **size;
-                rows <= MERGE_ROWS_MAX
+                rows <= rows_max
             })
             .count();
-        if fitting >= MERGE_FAN {
+        if fitting >= fan {
             return Some(end - fitting..end);
         }
         end -= fitting.max(1);
@@ -129,7 +143,7 @@ mod tests {
     use super::*;
 
     fn check(sizes: &[usize], expect: Option<std::ops::Range<usize>>) {
-        assert_eq!(run_to_merge(sizes), expect, "{sizes:?}");
+        assert_eq!(run_to_merge(sizes, MERGE_FAN, MERGE_ROWS_MAX), expect, "{sizes:?}");
     }
 
     #[test]
@@ -143,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_largest_segments_stay_as_they_are() {
-        check(&[262_144; 20], None);
+        check(&[MERGE_ROWS_MAX; 20], None);
         let mut sizes = vec![MERGE_ROWS_MAX; 3];
         sizes.extend([1_024; 8]);
         check(&sizes, Some(3..11));
@@ -155,7 +169,7 @@ mod tests {
         for _ in 0..2_000 {
             let end = sizes.len();
             sizes.insert(end, FRESH_ROWS);
-            while let Some(run) = run_to_merge(&sizes) {
+            while let Some(run) = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX) {
                 let merged = sizes.get(run.clone()).expect("a run").iter().sum();
                 sizes.splice(run, [merged]);
             }

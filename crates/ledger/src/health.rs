@@ -39,7 +39,10 @@ impl Shared {
         let trouble = self.trouble.what().or_else(|| (!open).then(|| "stopping".to_owned()));
         Health {
             ready: trouble.is_none(),
-            detail: trouble.or_else(|| self.journal.warning()).unwrap_or_else(|| "ok".to_owned()),
+            detail: trouble
+                .or_else(|| self.sealing_trouble.what())
+                .or_else(|| self.journal.warning())
+                .unwrap_or_else(|| "ok".to_owned()),
             queue_events,
             queue_bytes,
             events: self.tail.committed(),

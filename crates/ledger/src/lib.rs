@@ -9,6 +9,8 @@
 //!                                      Journal::commit  ◀ commit point
 //!                                      apply: tail, heads, state ───▶ freeze, merge (freeze.rs)
 //!         answer ◀───────────────────  answer
+//!                                      mark ────────────────────────▶ seal, merge: blobs (seal.rs)
+//!                                      Journal::commit  ◀ register, trim ──┘
 //!
 //! page:   committed ─▶ view ─▶ search each part ─▶ select ─▶ events (page.rs)
 //! ```
@@ -21,40 +23,52 @@
 
 mod administer;
 mod clock;
+mod count;
 mod export;
 mod freeze;
+mod fsck;
+mod heads;
 mod health;
 mod lookup;
 mod numbers;
 mod page;
+mod pointers;
 mod prepare;
 mod queue;
 mod recover;
+mod scene;
+mod seal;
+mod sealed;
 mod search;
 mod sequencer;
 mod stage;
 mod state;
 mod tail;
+mod usage;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use annals_model::{ApiKey, Appended, Fault, FaultKind, Mask, Organization};
-use annals_store::Journal;
+use annals_model::{ApiKey, Appended, Fault, FaultKind, Mask, Organization, limits};
+use annals_store::{Blobs, Journal};
 
 pub use clock::Clock;
 pub use export::Reader;
+pub use fsck::{Finding, Progress, Summary, fsck};
 pub use health::Health;
 pub use prepare::{Masking, Prepared};
 pub use recover::OpenError;
+pub use usage::Usage;
 
 use health::Trouble;
 use queue::{Job, Queue};
+use seal::Marks;
+use sealed::Shelf;
 use state::State;
 use tail::Tail;
 
 /// What the operator decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// What is masked.
     pub mask: Mask,
@@ -62,6 +76,33 @@ pub struct Options {
     pub server_name: Option<String>,
     /// The server's name if the first start is without one.
     pub default_name: String,
+    /// Bytes of segments' pages that stay in memory.
+    pub cache_bytes: usize,
+    /// Events after which what is in the tail is sealed.
+    pub seal_events: u64,
+    /// Called at named points of appending, sealing and merging, so that a test can stop there.
+    pub reach: Option<Reach>,
+}
+
+/// What is called at named points.
+pub type Reach = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// Events after which what is in the tail is sealed.
+pub const SEAL_EVENTS: u64 = 262_144;
+/// Bytes of segments' pages that stay in memory.
+pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            mask: Mask::default(),
+            server_name: None,
+            default_name: String::new(),
+            cache_bytes: CACHE_BYTES,
+            seal_events: SEAL_EVENTS,
+            reach: None,
+        }
+    }
 }
 
 /// The logs of all organizations. Clones are the same ledger.
@@ -81,19 +122,54 @@ struct Shared {
     store: u32,
     queue: Queue,
     tail: Tail,
+    /// What ids and values are hashed with in all segments.
+    hash_key: u64,
+    shelf: Shelf,
+    marks: Marks,
+    seal_events: u64,
     state: State,
     trouble: Trouble,
+    /// What keeps sealing or merging from being done.
+    sealing_trouble: Trouble,
+    reach: Option<Reach>,
 }
 
+impl Shared {
+    /// A named point.
+    fn reach(&self, point: &'static str) {
+        if let Some(reach) = &self.reach {
+            reach(point);
+        }
+    }
+
+    /// Why no event is taken, if too many wait to be sealed.
+    fn sealing_is_behind(&self) -> Option<Fault> {
+        let unsealed = self.tail.committed().saturating_sub(self.tail.view().sealed_until());
+        if unsealed <= limits::UNSEALED_EVENTS_MAX {
+            return None;
+        }
+        let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
+        Some(Fault::new(kind, "more events wait to be sealed than the server takes: send them again later"))
+    }
+}
+
+/// After how long it is worth trying again while sealing is behind, in seconds.
+const BUSY_RETRY_AFTER_S: u32 = 5;
+
 impl Ledger {
-    /// Opens the ledger over a journal: reads all of it back, checks it, and starts the threads.
-    /// Blocks until it is ready.
+    /// Opens the ledger over a journal and the blobs that it names: deletes blobs that it does not name,
+    /// reads back and checks the journal's rows, and starts the threads. Blocks until it is ready.
     ///
     /// # Errors
     ///
     /// [`OpenError`]; nothing was written but, at the very first start, the server's name.
-    pub fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: Options) -> Result<Ledger, OpenError> {
-        let (shared, threads) = recover::open(journal, clock, options)?;
+    pub fn open(
+        journal: Arc<dyn Journal>,
+        blobs: Arc<dyn Blobs>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Ledger, OpenError> {
+        let (shared, threads) = recover::open(journal, blobs, clock, options)?;
         Ok(Ledger { shared, threads: Arc::new(Mutex::new(threads)) })
     }
 

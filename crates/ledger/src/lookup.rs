@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** a hash only points; what it points at is compared before it is believed.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use annals_model::{Appended, Content, Event, Fault};
-use annals_segment::Row;
+use annals_segment::{EventId, Row};
 
 use crate::prepare::root;
+use crate::scene::unread;
+use crate::tail::View;
 use crate::{Ledger, Shared};
 
 /// An event that was found.
@@ -23,41 +24,65 @@ impl Ledger {
     ///
     /// Not found; internal if the store is damaged.
     pub fn event(&self, organization: &str, id: &str) -> Result<Event, Fault> {
-        let found = self.shared.find(organization, id, 0..self.shared.tail.committed())?;
+        let found = self.shared.finder().find(organization, id, 0)?;
         let found =
             found.ok_or_else(|| Fault::not_found("there is no event with this id in the organization's log"))?;
         Ok(self.shared.event(found.row))
     }
 }
 
-impl Shared {
-    /// The event with an id in an organization's log, if its position lies in the range.
-    pub(crate) fn find(&self, organization: &str, id: &str, positions: Range<u64>) -> Result<Option<Found>, Fault> {
-        let Some(log) = self.tail.logs.number(organization) else { return Ok(None) };
-        let committed = self.tail.committed();
-        let positions = positions.start..positions.end.min(committed);
-        let view = self.tail.view();
-        for fresh in view.fresh.iter().rev() {
-            if fresh.end() <= positions.start {
+/// Looks for events by their ids, as of one moment.
+pub(crate) struct Finder<'s> {
+    shared: &'s Shared,
+    committed: u64,
+    view: Arc<View>,
+}
+
+impl Finder<'_> {
+    /// Events that were committed when it was made.
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// The event with an id in an organization's log, if its position is `from` or above.
+    ///
+    /// # Errors
+    ///
+    /// As for a page.
+    pub(crate) fn find(&self, organization: &str, id: &str, from: u64) -> Result<Option<Found>, Fault> {
+        let Some(log) = self.shared.tail.logs.number(organization) else { return Ok(None) };
+        let positions = from..self.committed;
+        let hash = self.shared.tail.id_hash(log, id);
+        for fresh in self.view.fresh.iter().rev() {
+            if fresh.end() <= from {
                 return Ok(None);
             }
-            if let Some(found) = fresh.find_id(&self.tail, log, id) {
+            if let Some(found) = fresh.find_id(hash, log, id).filter(|found| found.row.position < self.committed) {
                 let row = positions.contains(&found.row.position).then(|| found.row.clone());
                 return Ok(row.map(|row| Found { row }));
             }
         }
-        for segment in view.segments.iter().rev() {
-            if segment.positions().end <= positions.start {
+        let named = EventId::new(id);
+        for segment in self.view.segments().rev() {
+            if segment.positions().end <= from {
                 break;
             }
-            for at in segment.find_id(log, id) {
-                let row = segment.row(at).map_err(damaged)?;
-                if row.log == log && self.event(row.clone()).content()?.id == id {
+            for at in segment.find_id(&named).map_err(unread)? {
+                let row = segment.row(at).map_err(unread)?;
+                if row.log == log && self.shared.event(row.clone()).content()?.id == id {
                     return Ok(positions.contains(&row.position).then_some(Found { row }));
                 }
             }
         }
         Ok(None)
+    }
+}
+
+impl Shared {
+    /// Looks for events as of now.
+    pub(crate) fn finder(&self) -> Finder<'_> {
+        let committed = self.tail.committed();
+        Finder { shared: self, committed, view: self.tail.view() }
     }
 
     /// A row as an event.
@@ -109,9 +134,4 @@ pub(crate) fn same_content(stored: &Row, new: &Content) -> Result<(), Fault> {
         stored.index
     ))
     .at_member("id"))
-}
-
-pub(crate) fn damaged(error: annals_segment::SegmentError) -> Fault {
-    tracing::error!(%error, "an index in memory is damaged: restart the server, which reads the journal anew");
-    Fault::internal("an index in memory is damaged: the server's log says more")
 }

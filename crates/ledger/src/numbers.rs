@@ -3,14 +3,14 @@
 //! **Invariant:** a number tells nothing of events that the list's reader may not read.
 
 use annals_model::{Event, Filter};
-use annals_segment::Logs;
+use annals_segment::{Logs, SegmentError};
 
-use crate::tail::View;
+use crate::scene::Scene;
 
 /// The numbers of a list over some logs.
 #[derive(Clone, Copy)]
 pub(crate) struct Numbers<'v> {
-    pub(crate) view: &'v View,
+    pub(crate) scene: &'v Scene,
     pub(crate) logs: Logs,
     /// Events that are committed, over all logs.
     pub(crate) committed: u64,
@@ -26,33 +26,49 @@ impl Numbers<'_> {
     }
 
     /// The number after the last event's.
-    pub(crate) fn end(&self) -> u64 {
-        let Logs::One(log) = self.logs else { return self.committed };
-        let fresh = self.view.fresh.iter().rev().find_map(|fresh| {
+    ///
+    /// # Errors
+    ///
+    /// As for all reading of segments.
+    pub(crate) fn end(&self) -> Result<u64, SegmentError> {
+        let Logs::One(log) = self.logs else { return Ok(self.committed) };
+        let fresh = self.scene.fresh.iter().rev().find_map(|fresh| {
             let rows = fresh.rows(0..self.committed).filter(|row| row.row.log == log);
             rows.last().map(|row| row.row.index + 1)
         });
-        fresh.unwrap_or_else(|| {
-            let segments = self.view.segments.iter().rev().find_map(|segment| {
-                let range = segment.log(log)?;
-                let rows = segment.search(self.logs, 0..self.committed, &Filter::default()).len();
-                (rows > 0).then_some(range.indexes.start + rows)
-            });
-            segments.unwrap_or(0)
-        })
+        if let Some(end) = fresh {
+            return Ok(end);
+        }
+        for segment in self.scene.segments.iter().rev() {
+            let Some(range) = segment.log(log)? else { continue };
+            if range.positions.end <= self.committed {
+                return Ok(range.indexes.end);
+            }
+            let rows = segment.search(self.logs, 0..self.committed, &Filter::default())?.len();
+            if rows > 0 {
+                return Ok(range.indexes.start + rows);
+            }
+        }
+        Ok(0)
     }
 
     /// The position of the event with a number, or where the next one will be at least.
-    pub(crate) fn position(&self, number: u64) -> u64 {
-        let Logs::One(log) = self.logs else { return number };
-        let segment = self.view.segments.iter().find_map(|segment| {
-            let row = segment.find_index(log, number)?;
-            Some(segment.key(row).position)
-        });
-        let fresh = || {
-            let rows = self.view.fresh.iter().flat_map(|fresh| fresh.rows(0..self.committed));
-            rows.filter(|row| row.row.log == log).find(|row| row.row.index == number).map(|row| row.row.position)
-        };
-        segment.or_else(fresh).unwrap_or(self.committed)
+    ///
+    /// # Errors
+    ///
+    /// As for all reading of segments.
+    pub(crate) fn position(&self, number: u64) -> Result<u64, SegmentError> {
+        let Logs::One(log) = self.logs else { return Ok(number) };
+        let fresh = self.scene.fresh.iter().flat_map(|fresh| fresh.rows(0..self.committed));
+        let mut fresh = fresh.filter(|row| row.row.log == log);
+        if let Some(row) = fresh.find(|row| row.row.index == number) {
+            return Ok(row.row.position);
+        }
+        for segment in self.scene.segments.iter().rev() {
+            if let Some(row) = segment.find_index(log, number)? {
+                return Ok(segment.keys(&[row])?.first().map_or(self.committed, |key| key.position));
+            }
+        }
+        Ok(self.committed)
     }
 }

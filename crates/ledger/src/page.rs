@@ -10,19 +10,20 @@
 use std::ops::Range;
 
 use annals_model::{Cursor, Direction, Event, Fault, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
-use annals_segment::{Key, Logs};
+use annals_segment::{Key, Logs, SegmentError};
 
 use crate::numbers::Numbers;
+use crate::scene::{Scene, unread};
 use crate::search::{Part, Pick, Wanted, select};
-use crate::tail::View;
 use crate::{Ledger, Shared};
 
 impl Ledger {
-    /// One page of a list. Takes processor time, and waits for nothing.
+    /// One page of a list. Takes processor time, and reads from disk what is not in the cache.
     ///
     /// # Errors
     ///
-    /// Invalid for a cursor of another store; internal if an index is damaged.
+    /// Invalid for a cursor of another store; past its deadline if it took too long; unavailable or
+    /// internal if a part of the history can't be read or is damaged.
     pub fn page(&self, query: &PageQuery) -> Result<Page, Fault> {
         self.shared.page(query)
     }
@@ -33,6 +34,8 @@ struct List<'q> {
     query: &'q PageQuery,
     numbers: Numbers<'q>,
     cursor: Option<Cursor>,
+    /// Where the page begins, if a cursor says so.
+    after: Option<Key>,
     store: u32,
     /// The list's edge in numbers: events before it are in the list.
     end: u64,
@@ -45,12 +48,12 @@ struct List<'q> {
 impl Shared {
     pub(crate) fn page(&self, query: &PageQuery) -> Result<Page, Fault> {
         let committed = self.tail.committed();
-        let view = self.tail.view();
-        let numbers = Numbers { view: &view, logs: self.logs(&query.reach), committed };
+        let scene = self.scene();
+        let numbers = Numbers { scene: &scene, logs: self.logs(&query.reach), committed };
         let list = List::new(query, numbers, self.store)?;
         let wanted = Wanted { logs: numbers.logs, filter: &query.filter };
-        let (picks, counted) = list.pick(&view, &wanted);
-        let total = query.total.then(|| list.total(&view, &wanted, counted));
+        let (picks, counted) = list.pick(&scene, &wanted).map_err(unread)?;
+        let total = if query.total { Some(list.total(&scene, &wanted, counted).map_err(unread)?) } else { None };
         let more = picks.len() > query.limit;
         let mut picks: Vec<Pick> = picks.into_iter().take(query.limit).collect();
         if list.backward() {
@@ -61,7 +64,7 @@ impl Shared {
     }
 
     /// Whose rows a list is of.
-    fn logs(&self, reach: &Reach) -> Logs {
+    pub(crate) fn logs(&self, reach: &Reach) -> Logs {
         let number = |organization: &str| self.tail.logs.number(organization);
         match reach {
             Reach::All => number(SYSTEM_ORGANIZATION).map_or(Logs::All, Logs::AllBut),
@@ -71,20 +74,20 @@ impl Shared {
     }
 
     /// A cursor before the first event of a list as it is now.
-    pub(crate) fn begin(&self, query: &PageQuery) -> Cursor {
+    pub(crate) fn begin(&self, query: &PageQuery) -> Result<Cursor, Fault> {
         let committed = self.tail.committed();
-        let view = self.tail.view();
-        let numbers = Numbers { view: &view, logs: self.logs(&query.reach), committed };
-        Cursor {
+        let scene = self.scene();
+        let numbers = Numbers { scene: &scene, logs: self.logs(&query.reach), committed };
+        Ok(Cursor {
             fingerprint: query.fingerprint(),
             store: self.store,
             backward: false,
-            snapshot: numbers.end(),
+            snapshot: numbers.end().map_err(unread)?,
             total: None,
             place: None,
             time: Time::default(),
             status: 0,
-        }
+        })
     }
 }
 
@@ -94,7 +97,7 @@ impl<'q> List<'q> {
             Start::Offset(_) => None,
             Start::Cursor(cursor) => Some(*cursor),
         };
-        let now = numbers.end();
+        let now = numbers.end().map_err(unread)?;
         if let Some(cursor) = cursor {
             let beyond = cursor.snapshot > now || cursor.place.is_some_and(|place| place >= now);
             if cursor.store != store || beyond || cursor.total.is_some_and(|total| total > cursor.snapshot) {
@@ -104,8 +107,15 @@ impl<'q> List<'q> {
         }
         let live = query.order.by_place() == Some(Direction::Ascending);
         let end = cursor.filter(|_| !live).map_or(now, |cursor| cursor.snapshot);
-        let until = if end == now { numbers.committed } else { numbers.position(end) };
-        Ok(List { query, numbers, cursor, store, end, until, live })
+        let until = if end == now { numbers.committed } else { numbers.position(end).map_err(unread)? };
+        let after = match cursor.and_then(|cursor| Some((cursor, cursor.place?))) {
+            Some((cursor, place)) => {
+                let position = numbers.position(place).map_err(unread)?;
+                Some(Key { time: cursor.time, status: cursor.status, position })
+            }
+            None => None,
+        };
+        Ok(List { query, numbers, cursor, after, store, end, until, live })
     }
 
     fn backward(&self) -> bool {
@@ -116,21 +126,16 @@ impl<'q> List<'q> {
         if let Start::Offset(offset) = self.query.start { offset } else { 0 }
     }
 
-    fn after(&self) -> Option<Key> {
-        let cursor = self.cursor?;
-        Some(Key { time: cursor.time, status: cursor.status, position: self.numbers.position(cursor.place?) })
-    }
-
     /// The page's matches and one more if there is one; and how many match in all, where counting
     /// them came by the way.
-    fn pick<'v>(&self, view: &'v View, wanted: &Wanted) -> (Vec<Pick<'v>>, Option<u64>) {
+    fn pick<'v>(&self, scene: &'v Scene, wanted: &Wanted) -> Result<(Vec<Pick<'v>>, Option<u64>), SegmentError> {
         let order = if self.backward() { self.query.order.reversed() } else { self.query.order.clone() };
-        let (after, limit) = (self.after(), self.query.limit + 1);
+        let (after, limit) = (self.after, self.query.limit + 1);
         let Some(direction) = order.by_place() else {
-            let places = view.places(Direction::Ascending).into_iter();
-            let parts: Vec<Part> = places.map(|place| place.search(wanted, 0..self.until)).collect();
-            let picks = select(&parts, &order, after.as_ref(), self.offset(), limit);
-            return (picks, Some(parts.iter().map(Part::len).sum()));
+            let places = scene.places(Direction::Ascending).into_iter();
+            let parts: Vec<Part> = places.map(|place| place.search(wanted, 0..self.until)).collect::<Result<_, _>>()?;
+            let picks = select(&parts, &order, after.as_ref(), self.offset(), limit)?;
+            return Ok((picks, Some(parts.iter().map(Part::len).sum())));
         };
         let positions = match (after, direction) {
             (None, _) => 0..self.until,
@@ -139,38 +144,38 @@ impl<'q> List<'q> {
         };
         let counting = self.query.total && after.is_none();
         let (mut skip, mut count, mut picks) = (self.offset(), 0, Vec::new());
-        for place in view.places(direction) {
+        for place in scene.places(direction) {
             if picks.len() == limit && !counting {
                 break;
             }
-            let part = place.search(wanted, positions.clone());
+            let part = place.search(wanted, positions.clone())?;
             let matches = part.len();
             count += matches;
             if skip >= matches {
                 skip -= matches;
             } else if picks.len() < limit {
-                picks.extend(part.select(&order, None, skip, limit - picks.len()));
+                picks.extend(part.select(&order, None, skip, limit - picks.len())?);
                 skip = 0;
             }
         }
-        (picks, counting.then_some(count))
+        Ok((picks, counting.then_some(count)))
     }
 
     /// How many match: of the snapshot, or by now in a list that goes on.
-    fn total(&self, view: &View, wanted: &Wanted, counted: Option<u64>) -> u64 {
-        let count = |positions: Range<u64>| -> u64 {
-            let places = view.places(Direction::Ascending).into_iter();
-            places.map(|place| place.search(wanted, positions.clone()).len()).sum()
+    fn total(&self, scene: &Scene, wanted: &Wanted, counted: Option<u64>) -> Result<u64, SegmentError> {
+        let count = |positions: Range<u64>| -> Result<u64, SegmentError> {
+            let places = scene.places(Direction::Ascending).into_iter();
+            places.map(|place| Ok(place.search(wanted, positions.clone())?.len())).sum()
         };
         let carried = self.cursor.and_then(|cursor| Some((cursor.total?, cursor.snapshot)));
-        match (carried, counted) {
+        Ok(match (carried, counted) {
             (Some((total, snapshot)), _) if self.live => {
-                total.saturating_add(count(self.numbers.position(snapshot)..self.until))
+                total.saturating_add(count(self.numbers.position(snapshot)?..self.until)?)
             }
             (Some((total, _)), _) => total,
             (None, Some(counted)) => counted,
-            (None, None) => count(0..self.until),
-        }
+            (None, None) => count(0..self.until)?,
+        })
     }
 
     fn finish(&self, picks: &[Pick], more: bool, total: Option<u64>, events: Vec<Event>) -> Page {
@@ -186,7 +191,7 @@ impl<'q> List<'q> {
         };
         let edge = |event: Option<&Event>, pick: Option<&Pick>| Some((pick?.key, Some(self.numbers.of(event?))));
         let (first, last) = (edge(events.first(), picks.first()), edge(events.last(), picks.last()));
-        let begun = self.after().is_some() || self.offset() > 0;
+        let begun = self.after.is_some() || self.offset() > 0;
         let (before, behind) =
             if self.backward() { (more, !picks.is_empty()) } else { (begun && !picks.is_empty(), more) };
         let next = match last.filter(|_| behind) {

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing in here is seen by anybody else; a prepared event that is dropped leaves
 //! no trace.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use annals_merkle::{Hash, Seed};
@@ -11,7 +12,7 @@ use annals_model::{
     Appended, Canonical, Content, Fault, FaultKind, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits,
 };
 
-use crate::lookup::same_content;
+use crate::lookup::{Finder, same_content};
 use crate::{Ledger, Shared};
 
 /// Events that are ready for the sequencer.
@@ -97,12 +98,22 @@ impl Ledger {
             return Err(Fault::limit("events of one append", limits::BATCH_EVENTS_MAX, events.len()));
         }
         let shared = &self.shared;
-        let snapshot = shared.tail.committed();
-        let now = shared.clock.now();
-        let random = random(events.len())?;
+        let finder = shared.finder();
+        let snapshot = finder.committed();
+        let mut preparation = Preparation {
+            shared,
+            finder,
+            masking,
+            now: shared.clock.now(),
+            organizations: HashSet::new(),
+            canonical: Canonical::default(),
+        };
+        let random = random_bytes(events.iter().map(random_bytes_of).sum())?;
+        let mut rest = random.as_slice();
         let mut prepared = Prepared { events: Vec::with_capacity(events.len()), snapshot, bytes: 0 };
-        for (at, (new, random)) in events.into_iter().zip(random.chunks_exact(RANDOM_BYTES)).enumerate() {
-            let ready = shared.prepare(new, masking, now, random).map_err(|fault| fault.at_event(at))?;
+        for (at, new) in events.into_iter().enumerate() {
+            let random = rest.split_off(..random_bytes_of(&new)).unwrap_or_default();
+            let ready = preparation.event(new, random).map_err(|fault| fault.at_event(at))?;
             prepared.bytes += ready.canonical.len();
             prepared.events.push(ready);
         }
@@ -110,41 +121,68 @@ impl Ledger {
     }
 }
 
-impl Shared {
-    fn prepare(&self, new: NewEvent, masking: Masking, now: Time, random: &[u8]) -> Result<Ready, Fault> {
+/// How many random bytes an event needs.
+fn random_bytes_of(new: &NewEvent) -> usize {
+    if new.id.is_some() { size_of::<Seed>() } else { RANDOM_BYTES }
+}
+
+/// What is kept from one event of an append to the next.
+struct Preparation<'s> {
+    shared: &'s Shared,
+    /// What was committed when it began.
+    finder: Finder<'s>,
+    masking: Masking,
+    now: Time,
+    /// The organizations so far, which are there; none is ever deleted.
+    organizations: HashSet<Arc<str>>,
+    /// The memory for canonical forms.
+    canonical: Canonical,
+}
+
+impl Preparation<'_> {
+    fn event(&mut self, new: NewEvent, random: &[u8]) -> Result<Ready, Fault> {
         let missing =
             || Fault::invalid("organization is required: the key is good for all of them").at_member("organization");
-        let named = new.organization.ok_or_else(missing)?;
-        let known = self.state.organization(&named).filter(|_| named != SYSTEM_ORGANIZATION);
-        let known = known.ok_or_else(|| {
-            Fault::not_found(format!("there is no organization {named}: create it first")).at_member("organization")
-        })?;
+        let organization = self.organization(&new.organization.ok_or_else(missing)?)?;
         let mut content = new.content;
         if content.action.starts_with(Filter::OWN_ACTIONS) {
             return Err(
                 Fault::invalid("actions that begin with annals. are recorded by the server only").at_member("action")
             );
         }
-        let latest = now.plus_us(limits::OCCURRED_AHEAD_US_MAX);
+        let latest = self.now.plus_us(limits::OCCURRED_AHEAD_US_MAX);
         if let Some(time) = content.time_occurred.filter(|time| *time > latest) {
             let (time, latest) = (time.format(), latest.format());
             let what =
                 format!("time_occurred is {time}, and at most {latest} is taken: 24 hours ahead of the server's clock");
             return Err(Fault::new(FaultKind::Limit, what).at_member("time_occurred"));
         }
-        if masking == Masking::Apply {
-            self.mask.apply(&mut content);
+        if self.masking == Masking::Apply {
+            self.shared.mask.apply(&mut content);
         }
-        let mut ready = ready(known.id.as_str().into(), new.id, content, now, random)?;
+        let mut ready = ready_within(&mut self.canonical, organization, new.id, content, self.now, random)?;
         if ready.named {
             ready.repeated = self.find_repeated(&ready)?;
         }
         Ok(ready)
     }
 
+    fn organization(&mut self, named: &str) -> Result<Arc<str>, Fault> {
+        if let Some(known) = self.organizations.get(named) {
+            return Ok(Arc::clone(known));
+        }
+        let known = self.shared.state.organization(named).filter(|_| named != SYSTEM_ORGANIZATION);
+        let known = known.ok_or_else(|| {
+            Fault::not_found(format!("there is no organization {named}: create it first")).at_member("organization")
+        })?;
+        let known: Arc<str> = known.id.as_str().into();
+        self.organizations.insert(Arc::clone(&known));
+        Ok(known)
+    }
+
     /// Where the event is already, if its id was used before for the same content.
     fn find_repeated(&self, ready: &Ready) -> Result<Option<Appended>, Fault> {
-        let Some(found) = self.find(&ready.organization, &ready.content.id, 0..u64::MAX)? else { return Ok(None) };
+        let Some(found) = self.finder.find(&ready.organization, &ready.content.id, 0)? else { return Ok(None) };
         same_content(&found.row, &ready.content)?;
         Ok(Some(found.appended(&ready.organization, &ready.content.id)))
     }
@@ -158,29 +196,44 @@ impl Shared {
 pub(crate) fn ready(
     organization: Arc<str>,
     id: Option<String>,
+    content: Content,
+    now: Time,
+    random: &[u8],
+) -> Result<Ready, Fault> {
+    ready_within(&mut Canonical::default(), organization, id, content, now, random)
+}
+
+/// As [`ready`], with memory for the canonical form.
+fn ready_within(
+    canonical: &mut Canonical,
+    organization: Arc<str>,
+    id: Option<String>,
     mut content: Content,
     now: Time,
     random: &[u8],
 ) -> Result<Ready, Fault> {
     let no_random = || Fault::internal("the random source gave too little");
     let (seed, rest) = random.split_first_chunk::<{ size_of::<Seed>() }>().ok_or_else(no_random)?;
-    let uuid_random = rest.first_chunk::<UUID_RANDOM_BYTES>().ok_or_else(no_random)?;
     let named = id.is_some();
-    content.id = id.unwrap_or_else(|| {
-        let ms = u64::try_from(now.ms()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(ms, uuid_random).into_uuid().to_string()
-    });
+    content.id = match id {
+        Some(id) => id,
+        None => {
+            let random = rest.first_chunk::<UUID_RANDOM_BYTES>().ok_or_else(no_random)?;
+            let ms = u64::try_from(now.ms()).unwrap_or_default();
+            uuid::Builder::from_unix_timestamp_millis(ms, random).into_uuid().to_string()
+        }
+    };
     // Whoever read the event: what the limits refuse is refused here at the latest.
     content.check()?;
-    let canonical = content.canonical();
+    canonical.refill(&content);
     if canonical.text.len() > limits::EVENT_BYTES_MAX {
         return Err(Fault::too_large("the event", limits::EVENT_BYTES_MAX, canonical.text.len()));
     }
-    let root = root(&canonical, seed)?;
+    let root = root(canonical, seed)?;
     Ok(Ready {
         organization,
         content: Arc::new(content),
-        canonical: canonical.text.into(),
+        canonical: canonical.text.as_slice().into(),
         seed: *seed,
         root,
         named,
@@ -196,7 +249,11 @@ pub(crate) fn root(canonical: &Canonical, seed: &Seed) -> Result<Hash, Fault> {
 
 /// So many bytes of the system's random source as so many events need.
 pub(crate) fn random(events: usize) -> Result<Vec<u8>, Fault> {
-    let mut bytes = vec![0; events * RANDOM_BYTES];
+    random_bytes(events * RANDOM_BYTES)
+}
+
+fn random_bytes(count: usize) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).map_err(|error| Fault::internal(format!("the system has no randomness: {error}")))?;
     Ok(bytes)
 }

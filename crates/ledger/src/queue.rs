@@ -21,13 +21,15 @@ pub(crate) enum Job {
     Append { prepared: Prepared, reply: oneshot::Sender<Result<Vec<Appended>, Fault>> },
     /// Change the small state, and record that.
     Administer { change: Box<Change>, reply: oneshot::Sender<Result<(), Fault>> },
+    /// Register what was sealed, and trim the journal.
+    Register { changes: Vec<annals_store::Change>, trim: Option<u64>, reply: oneshot::Sender<Result<(), Fault>> },
 }
 
 impl Job {
     fn size(&self) -> (usize, usize) {
         match self {
             Job::Append { prepared, .. } => (prepared.len(), prepared.bytes()),
-            Job::Administer { .. } => (1, 0),
+            Job::Administer { .. } | Job::Register { .. } => (1, 0),
         }
     }
 
@@ -36,7 +38,7 @@ impl Job {
         // Whoever asked may have gone; then nobody needs the answer.
         match self {
             Job::Append { reply, .. } => drop(reply.send(Err(fault))),
-            Job::Administer { reply, .. } => drop(reply.send(Err(fault))),
+            Job::Administer { reply, .. } | Job::Register { reply, .. } => drop(reply.send(Err(fault))),
         }
     }
 }
@@ -112,7 +114,7 @@ impl Queue {
         let (mut events, mut bytes) = (0, 0);
         while let Some(job) = inner.jobs.front() {
             let (job_events, job_bytes) = job.size();
-            let alone = matches!(job, Job::Administer { .. });
+            let alone = !matches!(job, Job::Append { .. });
             let over = events + job_events > limits::COMMIT_EVENTS_MAX || bytes + job_bytes > limits::COMMIT_BYTES_MAX;
             if !taken.is_empty() && (alone || over) {
                 break;

@@ -1,28 +1,35 @@
-//! Opening the ledger: everything is read back from the journal, and checked by making it anew.
+//! Opening the ledger: sealed segments are opened, and what is in the journal's rows is read back and
+//! checked by making it anew.
 //!
 //! **Invariant:** the recovery puts rows together with the code of the live path, and believes a
 //! row only if the heads it gets are the ones that were committed.
+//! **Invariant:** sealed segments and rows together hold every position once: what lacks one, or has one
+//! twice, is refused.
+//! **Invariant:** no blob is deleted but those that the journal does not name.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use annals_model::{Event, Fault, Time};
-use annals_store::row::{RowBody, RowDecoder, RowEncoder, RowError, Secret};
-use annals_store::{Journal, JournalError, Row, StateKind};
+use annals_store::row::{HeadChange, RowBody, RowDecoder, RowEncoder, RowError, Secret};
+use annals_store::{BlobError, Blobs, Journal, JournalError, Row, StateKind};
 
-use crate::administer::{SERVER_NAME, STORE, first_start};
+use crate::administer::{HASH_KEY, SERVER_NAME, STORE, first_start};
 use crate::clock::{Clock, Timekeeper};
+use crate::heads::{self, Floor};
 use crate::health::Trouble;
 use crate::prepare::{Ready, root};
 use crate::queue::Queue;
+use crate::seal::Marks;
+use crate::sealed::{Descriptor, Sealed, Shelf};
 use crate::sequencer::Sequencer;
-use crate::stage::Stage;
+use crate::stage::{Heads, Stage};
 use crate::state::State;
 use crate::tail::Tail;
 use crate::{Options, Shared};
 
 /// Rows that are read at once, in bytes.
-const READ_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Why the ledger can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,25 @@ pub enum OpenError {
         /// Which entry; of an action only that it is one, since it is what events say.
         entry: String,
     },
+    /// A sealed segment can't be opened.
+    #[error("the segment {name} can't be opened: restore it from a backup")]
+    Segment {
+        /// Its blob.
+        name: String,
+        /// What is wrong with it.
+        source: annals_segment::SegmentError,
+    },
+    /// Sealed segments and rows don't follow each other.
+    #[error("the events from position {from} on are neither sealed nor in the journal up to {until}: restore a backup")]
+    Gap {
+        /// Where the gap begins.
+        from: u64,
+        /// What comes next.
+        until: u64,
+    },
+    /// The blobs can't be listed, or what a crash left can't be deleted.
+    #[error("the folder of sealed segments can't be used")]
+    Blobs(#[from] BlobError),
     /// The name was fixed at the first start.
     #[error(
         "the server's name is {fixed} since its first start and goes into proofs: start it without --name, or with that one, not {given}"
@@ -84,6 +110,7 @@ pub enum OpenError {
 /// Reads everything back and starts the threads.
 pub(crate) fn open(
     journal: Arc<dyn Journal>,
+    blobs: Arc<dyn Blobs>,
     clock: Arc<dyn Clock>,
     options: Options,
 ) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>), OpenError> {
@@ -92,7 +119,8 @@ pub(crate) fn open(
     let random = crate::prepare::random(1).map_err(OpenError::FirstStart)?;
     let hash_seed = random.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     let fresh = random.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    let store = if first { fresh } else { store(&settings)? };
+    let store =
+        if first { fresh } else { number(&settings, STORE)?.ok_or(OpenError::State { entry: STORE.to_owned() })? };
     let shared = Arc::new(Shared {
         state: State::load(&*journal)?,
         journal,
@@ -102,24 +130,68 @@ pub(crate) fn open(
         store,
         queue: Queue::default(),
         tail: Tail::new(hash_seed),
+        hash_key: number(&settings, HASH_KEY)?.unwrap_or(hash_seed),
+        shelf: Shelf::new(blobs, options.cache_bytes),
+        marks: Marks::default(),
+        seal_events: options.seal_events.max(1),
         trouble: Trouble::default(),
+        sealing_trouble: Trouble::default(),
+        reach: options.reach,
     });
-    let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+    let floor = settings.iter().find(|(key, _)| key == heads::FLOOR);
+    let floor = floor.map(|(key, value)| Floor::of_bytes(value).ok_or(OpenError::State { entry: key.clone() }));
+    let floor = floor.transpose()?.unwrap_or_default();
+    let sealed = open_sealed(&shared, floor)?;
+    shared.tail.begin(sealed, floor.position);
+    let start = |name: &str, run: fn(&Shared)| {
+        let shared = Arc::clone(&shared);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared)).map_err(OpenError::Thread)
     };
-    let freezing = Arc::clone(&shared);
-    let freezer = start("annals-freezer", Box::new(move || freezing.freeze_until_closed()))?;
-    let sequencer = read_back(&shared).and_then(|mut sequencer| {
+    let mut threads = vec![start("annals-freezer", Shared::freeze_until_closed)?];
+    let mut begin = || -> Result<(), OpenError> {
+        let mut sequencer = read_back(&shared, floor)?;
         if first {
             let (changes, event) = first_start(&shared.server_name, store);
             sequencer.record(changes, event).map_err(OpenError::FirstStart)?;
         }
-        Ok(sequencer)
-    });
-    // Without a sequencer nobody else would end the freezer.
-    let sequencer = sequencer.inspect_err(|_| shared.tail.signal.close())?;
-    let sequencer = start("annals-sequencer", Box::new(move || sequencer.run()))?;
-    Ok((shared, vec![sequencer, freezer]))
+        threads.push(start("annals-sealer", Shared::seal_until_closed)?);
+        threads.push(start("annals-merger", Shared::merge_until_closed)?);
+        let sequencer = std::thread::Builder::new().name("annals-sequencer".to_owned()).spawn(move || sequencer.run());
+        threads.push(sequencer.map_err(OpenError::Thread)?);
+        Ok(())
+    };
+    // Without a sequencer nobody else would end the others.
+    begin().inspect_err(|_| shared.tail.signal.close())?;
+    Ok((shared, threads))
+}
+
+/// Opens the sealed segments, and deletes the blobs that a crash left.
+fn open_sealed(shared: &Shared, floor: Floor) -> Result<Vec<Arc<Sealed>>, OpenError> {
+    let mut sealed = Vec::new();
+    for (name, value) in shared.journal.state(StateKind::Segment)? {
+        let descriptor =
+            Descriptor::of_bytes(&value).map_err(|_| OpenError::State { entry: format!("of the segment {name}") })?;
+        let opened = shared.shelf.open(&name, descriptor);
+        sealed.push(Arc::new(opened.map_err(|source| OpenError::Segment { name, source })?));
+    }
+    sealed.sort_by_key(|sealed| sealed.descriptor.first);
+    let mut end = 0;
+    for Sealed { descriptor, .. } in sealed.iter().map(|sealed| &**sealed) {
+        if descriptor.first != end {
+            return Err(OpenError::Gap { from: end, until: descriptor.first });
+        }
+        end = descriptor.end;
+    }
+    if end != floor.position {
+        return Err(OpenError::Gap { from: end, until: floor.position });
+    }
+    for blob in shared.shelf.blobs.list()? {
+        if sealed.iter().all(|sealed| sealed.name != blob.name) {
+            tracing::info!(blob = %blob.name, bytes = blob.bytes, "deleting a segment that was never registered, or was merged");
+            shared.shelf.blobs.delete(&blob.name)?;
+        }
+    }
+    Ok(sealed)
 }
 
 /// The server's name, and whether it is still to be recorded.
@@ -140,22 +212,30 @@ fn server_name(settings: &[(String, Vec<u8>)], options: &Options) -> Result<(Str
     }
 }
 
-/// The random number of the store.
-fn store(settings: &[(String, Vec<u8>)]) -> Result<u32, OpenError> {
-    let value = settings.iter().find(|(key, _)| key == STORE).and_then(|(_, value)| std::str::from_utf8(value).ok());
-    value.and_then(|text| text.parse().ok()).ok_or_else(|| OpenError::State { entry: STORE.to_owned() })
+/// A setting that is a number.
+fn number<T: std::str::FromStr>(settings: &[(String, Vec<u8>)], name: &str) -> Result<Option<T>, OpenError> {
+    let Some((_, value)) = settings.iter().find(|(key, _)| key == name) else { return Ok(None) };
+    let value = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    value.map(Some).ok_or_else(|| OpenError::State { entry: name.to_owned() })
 }
 
-/// Reads all rows and follows them.
-fn read_back(shared: &Arc<Shared>) -> Result<Sequencer, OpenError> {
+/// Restores the heads, reads all rows and follows them.
+fn read_back(shared: &Arc<Shared>, floor: Floor) -> Result<Sequencer, OpenError> {
     let encoder = RowEncoder::new().map_err(OpenError::Codec)?;
-    let mut decoder = RowDecoder::new().map_err(OpenError::Codec)?;
-    let mut rows = shared.journal.rows(0, READ_BYTES_MAX)?;
     let time = Timekeeper::new(&*shared.clock, Time::from_us(0));
     let mut sequencer = Sequencer::new(Arc::clone(shared), time, encoder);
+    let mut restored = Heads::default();
+    for (organization, value) in shared.journal.state(StateKind::Head)? {
+        let (log, head) = heads::of_bytes(&value)
+            .ok_or_else(|| OpenError::State { entry: format!("of the log of {organization}") })?;
+        shared.tail.logs.restore(&organization.as_str().into(), log);
+        restored.set(log, head);
+    }
+    sequencer.begin(shared.journal.floor()?, floor.position, floor.time(), restored);
+    let mut rows = shared.journal.rows(0, READ_BYTES_MAX)?;
     while let Some(last) = rows.last().map(|row| row.sequence) {
-        for row in rows {
-            follow(shared, &mut sequencer, &mut decoder, row)?;
+        for (row, read) in read_rows(rows)? {
+            follow(shared, &mut sequencer, row, read)?;
             shared.wait_for_freezer();
         }
         rows = shared.journal.rows(last, READ_BYTES_MAX)?;
@@ -163,41 +243,77 @@ fn read_back(shared: &Arc<Shared>) -> Result<Sequencer, OpenError> {
     Ok(sequencer)
 }
 
-/// Follows one row as the live path followed it.
-fn follow(shared: &Shared, sequencer: &mut Sequencer, decoder: &mut RowDecoder, row: Row) -> Result<(), OpenError> {
+/// A row's content, read and committed to anew.
+struct Read {
+    heads: Vec<HeadChange>,
+    events: Vec<Ready>,
+}
+
+/// Reads rows, with all processors: this is nearly all the work of a start.
+fn read_rows(rows: Vec<Row>) -> Result<Vec<(Row, Read)>, OpenError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(rows.len()).max(1);
+    let mut shares: Vec<Vec<(usize, Row)>> = (0..threads).map(|_| Vec::new()).collect();
+    for (at, row) in rows.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(at % threads) {
+            share.push((at, row));
+        }
+    }
+    let read_share = |share: Vec<(usize, Row)>| -> Result<Vec<(usize, Row, Read)>, OpenError> {
+        let mut decoder = RowDecoder::new().map_err(OpenError::Codec)?;
+        share.into_iter().map(|(at, row)| read(&row, &mut decoder).map(|read| (at, row, read))).collect()
+    };
+    let read = std::thread::scope(|scope| {
+        let readers: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || read_share(share))).collect();
+        let joined = readers.into_iter().map(|reader| match reader.join() {
+            Ok(read) => read,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<_>, OpenError>>()
+    });
+    let mut read: Vec<(usize, Row, Read)> = read?.into_iter().flatten().collect();
+    read.sort_by_key(|(at, ..)| *at);
+    Ok(read.into_iter().map(|(_, row, read)| (row, read)).collect())
+}
+
+fn read(row: &Row, decoder: &mut RowDecoder) -> Result<Read, OpenError> {
     let sequence = row.sequence;
     let changed = |what: &str| OpenError::Changed { sequence, what: what.to_owned() };
-    let body = decoder.decode(&row.payload).map_err(|source| OpenError::Row { sequence, source })?;
+    let RowBody { heads, events } =
+        decoder.decode(&row.payload).map_err(|source| OpenError::Row { sequence, source })?;
+    let organizations: Vec<Arc<str>> = heads.iter().map(|head| head.organization.as_str().into()).collect();
+    let mut ready = Vec::with_capacity(events.len());
+    for event in events {
+        let organization = usize::try_from(event.head).ok().and_then(|head| organizations.get(head)).cloned();
+        let organization = organization.ok_or_else(|| changed("an event of no log"))?;
+        let Secret::Seed(seed) = event.secret else {
+            return Err(changed("an erased event, which this version doesn't know"));
+        };
+        let unreadable = |fault: Fault| changed(&fault.message);
+        let canonical: Arc<[u8]> = event.canonical.into();
+        let event = Event { organization, index: 0, position: row.position, time_recorded: Time::default(), canonical };
+        let content = event.content().map_err(unreadable)?;
+        let root = root(&content.canonical(), &seed).map_err(unreadable)?;
+        let Event { organization, canonical, .. } = event;
+        let content = Arc::new(content);
+        ready.push(Ready { organization, content, canonical, seed, root, named: true, repeated: None });
+    }
+    Ok(Read { heads, events: ready })
+}
+
+/// Follows one row as the live path followed it.
+fn follow(shared: &Shared, sequencer: &mut Sequencer, row: Row, read: Read) -> Result<(), OpenError> {
+    let sequence = row.sequence;
+    let changed = |what: &str| OpenError::Changed { sequence, what: what.to_owned() };
     let (next_sequence, position, heads) = sequencer.next();
     if (sequence, row.position) != (next_sequence, position) {
         return Err(changed("it does not follow the row before"));
     }
     let us = i64::try_from(row.time_recorded_us).map_err(|_| changed("its time"))?;
     let mut stage = Stage::new(shared, heads, Time::from_us(us), position);
-    let RowBody { heads, events } = body;
-    for event in events {
-        let organization = usize::try_from(event.head).ok().and_then(|head| heads.get(head));
-        let organization = organization.ok_or_else(|| changed("an event of no log"))?.organization.as_str().into();
-        let Secret::Seed(seed) = event.secret else {
-            return Err(changed("an erased event, which this version doesn't know"));
-        };
-        let unreadable = |fault: Fault| changed(&fault.message);
-        let canonical: Arc<[u8]> = event.canonical.into();
-        let event = Event { organization, index: 0, position, time_recorded: Time::from_us(us), canonical };
-        let content = event.content().map_err(unreadable)?;
-        let root = root(&content.canonical(), &seed).map_err(unreadable)?;
-        let Event { organization, canonical, .. } = event;
-        stage.push(Ready {
-            organization,
-            content: Arc::new(content),
-            canonical,
-            seed,
-            root,
-            named: true,
-            repeated: None,
-        });
+    for event in read.events {
+        stage.push(event);
     }
-    if stage.head_changes() != heads {
+    if stage.head_changes() != read.heads {
         return Err(changed("its events do not give the roots that it states"));
     }
     let mut staged = stage.staged(sequence, row.payload);

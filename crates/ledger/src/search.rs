@@ -1,4 +1,4 @@
-//! One search code for what is frozen and what is fresh.
+//! One search code for what is sealed, frozen or fresh.
 //!
 //! **Invariant:** a part answers for its own rows only; parts follow each other by position, so the
 //! newest events of a list by place are in the last parts.
@@ -6,12 +6,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use annals_model::{Direction, Event, Fault, Filter, Order, OrderField};
-use annals_segment::{Key, Logs, Row, Rows, Segment};
+use annals_model::{Direction, Event, Fault, Filter, Order, OrderField, Time};
+use annals_segment::{Key, Logs, Row, Rows, Segment, SegmentError};
 
 use crate::Shared;
-use crate::lookup::damaged;
-use crate::tail::{Fresh, FreshRow, View};
+use crate::scene::unread;
+use crate::tail::{Fresh, FreshRow};
 
 /// What is looked for.
 pub(crate) struct Wanted<'q> {
@@ -20,9 +20,9 @@ pub(crate) struct Wanted<'q> {
     pub(crate) filter: &'q Filter,
 }
 
-/// What matches in one part of a view.
+/// What matches in one part of a scene.
 pub(crate) enum Part<'v> {
-    Frozen { segment: &'v Arc<Segment>, rows: Rows },
+    Segment { segment: &'v Segment, rows: Rows },
     Fresh { rows: Vec<(Key, &'v FreshRow)> },
 }
 
@@ -33,35 +33,23 @@ pub(crate) struct Pick<'v> {
 }
 
 enum Source<'v> {
-    Frozen(&'v Arc<Segment>, u32),
+    Segment(&'v Segment, u32),
     Fresh(&'v FreshRow),
 }
 
-/// A part of a view that was not searched yet.
+/// A part of a scene that was not searched yet.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'v> {
-    Frozen(&'v Arc<Segment>),
+    Segment(&'v Segment),
     Fresh(&'v Arc<Fresh>),
-}
-
-impl View {
-    /// The parts in the order of positions, in a direction.
-    pub(crate) fn places(&self, direction: Direction) -> Vec<Place<'_>> {
-        let mut places: Vec<Place> =
-            self.segments.iter().map(Place::Frozen).chain(self.fresh.iter().map(Place::Fresh)).collect();
-        if direction == Direction::Descending {
-            places.reverse();
-        }
-        places
-    }
 }
 
 impl<'v> Place<'v> {
     /// What matches with a position in the range.
-    pub(crate) fn search(self, wanted: &Wanted, positions: Range<u64>) -> Part<'v> {
-        match self {
-            Place::Frozen(segment) => {
-                Part::Frozen { segment, rows: segment.search(wanted.logs, positions, wanted.filter) }
+    pub(crate) fn search(self, wanted: &Wanted, positions: Range<u64>) -> Result<Part<'v>, SegmentError> {
+        Ok(match self {
+            Place::Segment(segment) => {
+                Part::Segment { segment, rows: segment.search(wanted.logs, positions, wanted.filter)? }
             }
             Place::Fresh(fresh) => {
                 let of_log = fresh.rows(positions).filter(|row| wanted.logs.contains(row.row.log));
@@ -71,7 +59,7 @@ impl<'v> Place<'v> {
                 });
                 Part::Fresh { rows: matching.map(|row| (row.key(), row)).collect() }
             }
-        }
+        })
     }
 }
 
@@ -79,26 +67,42 @@ impl<'v> Part<'v> {
     /// How many match.
     pub(crate) fn len(&self) -> u64 {
         match self {
-            Part::Frozen { rows, .. } => rows.len(),
+            Part::Segment { rows, .. } => rows.len(),
             Part::Fresh { rows } => rows.len() as u64,
         }
     }
 
     /// How many come after a key.
-    fn count_after(&self, order: &Order, after: Option<&Key>) -> u64 {
+    fn count_after(&self, order: &Order, after: Option<&Key>) -> Result<u64, SegmentError> {
         match self {
-            Part::Frozen { segment, rows } => rows.count_after(segment, order, after),
-            Part::Fresh { rows } => rows.iter().filter(|(key, _)| is_after(key, after, order)).count() as u64,
+            Part::Segment { segment, rows } => rows.count_after(segment, order, after),
+            Part::Fresh { rows } => Ok(rows.iter().filter(|(key, _)| is_after(key, after, order)).count() as u64),
+        }
+    }
+
+    /// Whether counting what comes after a key is about as fast for many rows as for few.
+    fn counts_fast(&self, order: &Order) -> bool {
+        match self {
+            Part::Segment { rows, .. } => rows.counts_fast(order),
+            Part::Fresh { .. } => true,
         }
     }
 
     /// The first `limit` that come after a key, without the first `skip` of those.
-    pub(crate) fn select(&self, order: &Order, after: Option<&Key>, skip: u64, limit: usize) -> Vec<Pick<'v>> {
+    pub(crate) fn select(
+        &self,
+        order: &Order,
+        after: Option<&Key>,
+        skip: u64,
+        limit: usize,
+    ) -> Result<Vec<Pick<'v>>, SegmentError> {
         match self {
-            Part::Frozen { segment, rows } => {
-                let segment: &'v Arc<Segment> = segment;
-                let picked = rows.select(segment, order, after, skip, limit).into_iter();
-                picked.map(|row| Pick { key: segment.key(row), source: Source::Frozen(segment, row) }).collect()
+            Part::Segment { segment, rows } => {
+                let segment: &'v Segment = segment;
+                let picked = rows.select(segment, order, after, skip, limit)?;
+                let keys = segment.keys(&picked)?;
+                let pick = |(row, key)| Pick { key, source: Source::Segment(segment, row) };
+                Ok(picked.into_iter().zip(keys).map(pick).collect())
             }
             Part::Fresh { rows } => {
                 let mut matching: Vec<&(Key, &'v FreshRow)> =
@@ -106,19 +110,19 @@ impl<'v> Part<'v> {
                 matching.sort_by(|(a, _), (b, _)| a.compare(b, order));
                 let skip = usize::try_from(skip).unwrap_or(usize::MAX);
                 let picked = matching.into_iter().skip(skip).take(limit);
-                picked.map(|(key, row)| Pick { key: *key, source: Source::Fresh(row) }).collect()
+                Ok(picked.map(|(key, row)| Pick { key: *key, source: Source::Fresh(row) }).collect())
             }
         }
     }
 
     /// The earliest and the latest time shown of what it may hold.
-    fn times(&self) -> Option<(i64, i64)> {
-        let span = |times: &mut dyn Iterator<Item = (i64, i64)>| times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    pub(crate) fn times(&self) -> Option<(Time, Time)> {
         match self {
-            Part::Frozen { segment, .. } => {
-                span(&mut segment.logs().map(|log| (log.times_shown.start().us(), log.times_shown.end().us())))
+            Part::Segment { segment, .. } => Some(segment.times_shown()),
+            Part::Fresh { rows } => {
+                let times = rows.iter().map(|(key, _)| (key.time, key.time));
+                times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
             }
-            Part::Fresh { rows } => span(&mut rows.iter().map(|(key, _)| (key.time.us(), key.time.us()))),
         }
     }
 }
@@ -130,45 +134,101 @@ pub(crate) fn select<'v>(
     after: Option<&Key>,
     skip: u64,
     limit: usize,
-) -> Vec<Pick<'v>> {
-    if let Some(direction) = walkable(parts, order) {
-        let in_direction: Vec<&Part> = match direction {
-            Direction::Ascending => parts.iter().collect(),
-            Direction::Descending => parts.iter().rev().collect(),
-        };
+) -> Result<Vec<Pick<'v>>, SegmentError> {
+    let matching: Vec<&Part> = parts.iter().filter(|part| part.len() > 0).collect();
+    if let Some(direction) = walkable(&matching, order) {
         let (mut skip, mut picks) = (skip, Vec::new());
+        let in_direction: Box<dyn Iterator<Item = &&Part>> = match direction {
+            Direction::Ascending => Box::new(matching.iter()),
+            Direction::Descending => Box::new(matching.iter().rev()),
+        };
         for part in in_direction {
             if picks.len() == limit {
                 break;
             }
-            let count = part.count_after(order, after);
+            let count = part.count_after(order, after)?;
             if skip >= count {
                 skip -= count;
             } else {
-                picks.extend(part.select(order, after, skip, limit - picks.len()));
+                picks.extend(part.select(order, after, skip, limit - picks.len())?);
                 skip = 0;
             }
         }
-        return picks;
+        return Ok(picks);
     }
-    let matches: u64 = parts.iter().map(Part::len).sum();
+    let (start, skip) = seek(&matching, order, after, skip)?;
+    let after = start.as_ref().or(after);
+    let matches: u64 = matching.iter().map(|part| part.len()).sum();
     let skip = usize::try_from(skip.min(matches)).unwrap_or(usize::MAX);
-    let mut picks: Vec<Pick> =
-        parts.iter().flat_map(|part| part.select(order, after, 0, skip.saturating_add(limit))).collect();
+    let mut picks: Vec<Pick> = Vec::new();
+    for part in matching {
+        picks.extend(part.select(order, after, 0, skip.saturating_add(limit))?);
+    }
     picks.sort_by(|a, b| a.key.compare(&b.key, order));
-    picks.into_iter().skip(skip).take(limit).collect()
+    Ok(picks.into_iter().skip(skip).take(limit).collect())
 }
+
+/// A key far into the list, with fewer than [`SEEK`] of the `skip` matches left to be skipped after it.
+/// By time: the key is found by halving the time, and then the position, between the earliest and the
+/// latest, so that deep pages cost about what the first one does.
+fn seek(parts: &[&Part], order: &Order, after: Option<&Key>, skip: u64) -> Result<(Option<Key>, u64), SegmentError> {
+    let none = (None, skip);
+    let by_time = match order.whole().as_slice() {
+        [(OrderField::TimeOccurred, time), (OrderField::Place, place)] if time == place => *time,
+        _ => return Ok(none),
+    };
+    if skip < SEEK || !parts.iter().all(|part| part.counts_fast(order)) {
+        return Ok(none);
+    }
+    let count_after = |key: Option<&Key>| parts.iter().try_fold(0, |sum, part| Ok(sum + part.count_after(order, key)?));
+    let all = count_after(after)?;
+    let (Some(skip_after), Some((min, max))) = (
+        all.checked_sub(skip),
+        parts.iter().filter_map(|part| part.times()).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+    ) else {
+        return Ok(none);
+    };
+    let down = by_time == Direction::Descending;
+    let key = |time: i64, position: u64| Key { time: Time::from_us(time), status: 0, position };
+    // The key that lies the furthest on with at least `skip_after` matches after it.
+    let halve = |mut near: i128, mut far: i128, key: &dyn Fn(i128) -> Key| -> Result<i128, SegmentError> {
+        // `near` has enough after it; `far` has not, or is the end.
+        while (far - near).abs() > 1 {
+            let middle = near + (far - near) / 2;
+            if count_after(Some(&key(middle)))? >= skip_after { near = middle } else { far = middle }
+        }
+        Ok(near)
+    };
+    let clamp = |number: i128| i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX });
+    let (first, last) = if down { (max, min) } else { (min, max) };
+    let step = if down { -1 } else { 1 };
+    let edge = if down { 0 } else { u64::MAX };
+    let (near, far) = (i128::from(first.us()) - step, i128::from(last.us()) + step);
+    let time = clamp(halve(near, far, &|time| key(clamp(time), edge))?);
+    // After `time` there are enough, after the next time too few: within that one, by position.
+    let next = clamp(i128::from(time) + step);
+    let wide = |number: i128| u64::try_from(number.max(0)).unwrap_or(u64::MAX);
+    let (near, far) = if down { (i128::from(u64::MAX), 0) } else { (-1, i128::from(u64::MAX)) };
+    let position = halve(near, far, &|position| key(next, wide(position)))?;
+    let found = if position < 0 { key(time, edge) } else { key(next, wide(position)) };
+    let passed = all - count_after(Some(&found))?;
+    let further = after.is_none_or(|after| found.compare(after, order).is_gt());
+    Ok(if further && passed <= skip { (Some(found), skip - passed) } else { none })
+}
+
+/// Matches that are skipped one by one rather than sought past.
+const SEEK: u64 = 1_000;
 
 /// The direction in which one part after the other gives the order, if that is so: by time, where no
 /// part reaches back into the one before.
-fn walkable(parts: &[Part], order: &Order) -> Option<Direction> {
+fn walkable(parts: &[&Part], order: &Order) -> Option<Direction> {
     let direction = match order.whole().as_slice() {
         [(OrderField::Place, direction)] => return Some(*direction),
         // At an edge that two parts share, the place decides, the same way.
         [(OrderField::TimeOccurred, time), (OrderField::Place, place)] if time == place => *time,
         _ => return None,
     };
-    let times: Vec<(i64, i64)> = parts.iter().filter(|part| part.len() > 0).filter_map(Part::times).collect();
+    let times: Vec<(Time, Time)> = parts.iter().filter_map(|part| part.times()).collect();
     let apart = times.array_windows().all(|[(_, until), (from, _)]| until <= from);
     apart.then_some(direction)
 }
@@ -190,13 +250,13 @@ impl Shared {
                     }
                     at += 1;
                 }
-                Source::Frozen(segment, _) => {
+                Source::Segment(segment, _) => {
                     let run = picks.iter().skip(at).map_while(|pick| match pick.source {
-                        Source::Frozen(same, row) if Arc::ptr_eq(same, segment) => Some(row),
+                        Source::Segment(same, row) if same.is(segment) => Some(row),
                         _ => None,
                     });
                     let run: Vec<u32> = run.collect();
-                    let read = segment.rows(&run).map_err(damaged)?;
+                    let read = segment.rows(&run).map_err(unread)?;
                     rows.iter_mut().skip(at).zip(read).for_each(|(slot, row)| *slot = Some(row));
                     at += run.len();
                 }

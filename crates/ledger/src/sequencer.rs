@@ -14,6 +14,7 @@
 //! **Invariant:** an unknown commit result is settled before anything else is committed: the
 //! journal is recovered and asked; nothing is guessed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +26,16 @@ use tokio::sync::oneshot;
 use crate::clock::Timekeeper;
 use crate::prepare::{Ready, random, ready};
 use crate::queue::{Job, Taken};
+use crate::seal::Mark;
 use crate::stage::{Heads, Stage, Staged};
 use crate::{Shared, stopped};
 
 /// How often an unknown result is asked for before the callers are told that it isn't known.
 const SETTLE_TRIES: usize = 3;
+/// Events that wait so long are sealed, though they are few, in microseconds: 15 minutes.
+const SEAL_AGE_US: u64 = 15 * 60 * 1_000_000;
+/// How often it is looked whether they do.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How long the journal is left alone before it is tried again without anybody asking.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 
@@ -48,6 +54,16 @@ pub(crate) struct Sequencer {
     warning: Option<String>,
     /// Why nothing can be committed any more, if that is so.
     broken: Option<Fault>,
+    unmarked: Unmarked,
+}
+
+/// What came since the last mark.
+#[derive(Default)]
+struct Unmarked {
+    events: u64,
+    logs: BTreeSet<u32>,
+    /// When the first of it came, by the clock of time passed.
+    since_us: u64,
 }
 
 /// Ends what waits for the sequencer when its thread ends, also by a defect.
@@ -99,7 +115,14 @@ impl Sequencer {
             unsettled: None,
             warning: None,
             broken: None,
+            unmarked: Unmarked::default(),
         }
+    }
+
+    /// Begins after what is sealed.
+    pub(crate) fn begin(&mut self, sequence: u64, position: u64, time: Time, heads: Heads) {
+        (self.sequence, self.position, self.heads) = (sequence, position, heads);
+        self.time.committed(time);
     }
 
     /// The sequencer's thread: until the queue is closed and empty.
@@ -107,10 +130,16 @@ impl Sequencer {
         let _guard = Guard { shared: Arc::clone(&self.shared) };
         loop {
             let patience = self.shared.trouble.what().map(|_| PROBE_AFTER);
+            let patience = patience.or_else(|| (self.unmarked.events > 0).then_some(LOOK_AFTER));
             match self.shared.queue.take(patience) {
                 Taken::Jobs(jobs) => self.serve(jobs),
-                Taken::Nothing => self.probe(),
+                Taken::Nothing if self.shared.trouble.what().is_some() => self.probe(),
+                Taken::Nothing => {}
                 Taken::Closed => break,
+            }
+            let age_us = self.shared.clock.elapsed_us().saturating_sub(self.unmarked.since_us);
+            if self.unmarked.events > 0 && age_us >= SEAL_AGE_US {
+                self.mark();
             }
         }
     }
@@ -125,8 +154,16 @@ impl Sequencer {
         let shared = Arc::clone(&self.shared);
         let mut stage = Stage::new(&shared, &self.heads, time, self.position);
         let mut answers = Vec::with_capacity(jobs.len());
+        let full = shared.sealing_is_behind();
         for job in jobs {
             match job {
+                Job::Append { reply, .. } if full.is_some() => {
+                    drop(reply.send(full.clone().map_or(Ok(Vec::new()), Err)))
+                }
+                Job::Register { changes, trim, reply } => {
+                    stage.register(changes, trim);
+                    answers.push(Answer::Done(reply));
+                }
                 Job::Append { prepared, reply } => match stage.append(prepared) {
                     Ok(appended) => answers.push(Answer::Appended(reply, appended)),
                     Err(fault) => drop(reply.send(Err(fault))),
@@ -181,8 +218,10 @@ impl Sequencer {
 
     /// t1 and t2.
     fn commit(&mut self, staged: Staged) -> Result<(), Fault> {
+        self.shared.reach("commit.begin");
         match self.shared.journal.commit(&staged.commit) {
             Ok(()) => {
+                self.shared.reach("commit.done");
                 if self.shared.trouble.what().is_some() {
                     tracing::info!("the journal can be written to again");
                     self.shared.trouble.set(None);
@@ -233,8 +272,25 @@ impl Sequencer {
                 tracing::error!(%error, "a change of state could not be followed: restart the server");
             }
         }
+        self.unmarked.note(&staged.rows, self.shared.clock.elapsed_us());
         // Last, so that whoever sees an event finds its action in the catalogue.
         self.shared.tail.push(staged.rows);
+        if self.unmarked.events >= self.shared.seal_events {
+            self.mark();
+        }
+    }
+
+    /// Sets a mark: what came since the last one is sealed together.
+    fn mark(&mut self) {
+        let unmarked = std::mem::take(&mut self.unmarked);
+        let head = |log| (log, self.shared.tail.logs.name(log), self.heads.of(log));
+        self.shared.marks.push(Mark {
+            sequence: self.sequence,
+            position: self.position,
+            time: self.time.last(),
+            heads: unmarked.logs.into_iter().map(head).collect(),
+        });
+        self.shared.tail.cut();
     }
 
     /// Where the next commit goes: its sequence, its position, and the heads it builds on.
@@ -298,6 +354,16 @@ impl Sequencer {
         let chain = chain(error);
         tracing::error!(error = %chain, "the journal refused a commit");
         self.shared.trouble.set(Some(error.to_string()));
+    }
+}
+
+impl Unmarked {
+    fn note(&mut self, rows: &[crate::tail::FreshRow], now_us: u64) {
+        if self.events == 0 {
+            self.since_us = now_us;
+        }
+        self.events += rows.len() as u64;
+        self.logs.extend(rows.iter().map(|row| row.row.log));
     }
 }
 

@@ -15,7 +15,8 @@ use annals_store::{Change, Commit};
 
 use crate::Shared;
 use crate::administer::new_action;
-use crate::lookup::same_content;
+use crate::lookup::{Finder, same_content};
+use crate::pointers::{Pointers, Spread};
 use crate::prepare::{Prepared, Ready};
 use crate::tail::FreshRow;
 
@@ -24,11 +25,11 @@ use crate::tail::FreshRow;
 pub(crate) struct Heads(Vec<Frontier>);
 
 impl Heads {
-    fn of(&self, log: u32) -> Frontier {
+    pub(crate) fn of(&self, log: u32) -> Frontier {
         usize::try_from(log).ok().and_then(|log| self.0.get(log)).cloned().unwrap_or_default()
     }
 
-    fn set(&mut self, log: u32, head: Frontier) {
+    pub(crate) fn set(&mut self, log: u32, head: Frontier) {
         let Ok(at) = usize::try_from(log) else { return };
         if self.0.len() <= at {
             self.0.resize(at + 1, Frontier::new());
@@ -51,11 +52,14 @@ pub(crate) struct Stage<'s> {
     changed: Vec<ChangedLog>,
     /// Which of them each event is in.
     head_of: Vec<u32>,
-    changed_by_log: HashMap<u32, u32>,
+    changed_by_log: HashMap<u32, u32, Spread>,
     /// Rows by the hash of log and id.
-    ids: HashMap<u64, Vec<usize>>,
+    ids: Pointers,
+    /// What was committed before.
+    finder: Finder<'s>,
     actions: HashMap<String, u64>,
     changes: Vec<Change>,
+    trim: Option<u64>,
 }
 
 struct ChangedLog {
@@ -84,10 +88,12 @@ impl<'s> Stage<'s> {
             seeds: Vec::new(),
             changed: Vec::new(),
             head_of: Vec::new(),
-            changed_by_log: HashMap::new(),
-            ids: HashMap::new(),
+            changed_by_log: HashMap::default(),
+            ids: Pointers::default(),
+            finder: shared.finder(),
             actions: HashMap::new(),
             changes: Vec::new(),
+            trim: None,
         }
     }
 
@@ -102,13 +108,25 @@ impl<'s> Stage<'s> {
     ///
     /// A conflict for an id that was used meanwhile for other content; nothing was added.
     pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Vec<Appended>, Fault> {
-        let mut own: HashMap<(Arc<str>, String), usize> = HashMap::new();
+        let mut own = Pointers::default();
+        self.rows.reserve(prepared.events.len());
+        self.seeds.reserve(prepared.events.len());
+        self.head_of.reserve(prepared.events.len());
         let mut answers: Vec<Result<Appended, usize>> = Vec::with_capacity(prepared.events.len());
         for (at, ready) in prepared.events.iter().enumerate() {
             let answer = match self.repeated(ready, prepared.snapshot).map_err(|fault| fault.at_event(at))? {
                 Some(appended) => Ok(appended),
                 None if ready.named => {
-                    let first = *own.entry((Arc::clone(&ready.organization), ready.content.id.clone())).or_insert(at);
+                    let hash = self.shared.tail.id_hash(0, &ready.content.id);
+                    let earlier = own.items(hash).find(|first| {
+                        prepared.events.get(*first).is_some_and(|earlier| {
+                            earlier.content.id == ready.content.id && earlier.organization == ready.organization
+                        })
+                    });
+                    let first = earlier.unwrap_or(at);
+                    if first == at {
+                        own.add(hash, at);
+                    }
                     if let Some(earlier) = prepared.events.get(first).filter(|_| first != at) {
                         same_content(&earlier.row(), &ready.content)
                             .map_err(|fault| conflict_within(fault, first, at))?;
@@ -138,20 +156,26 @@ impl<'s> Stage<'s> {
         self.push(event);
     }
 
+    /// Adds changes of state that no event records, and what they make superfluous in the journal.
+    pub(crate) fn register(&mut self, changes: Vec<Change>, trim: Option<u64>) {
+        self.changes.extend(changes);
+        self.trim = trim;
+    }
+
     /// Where an event is already: found when it was prepared, committed since, or in this commit.
     fn repeated(&self, ready: &Ready, snapshot: u64) -> Result<Option<Appended>, Fault> {
         if ready.repeated.is_some() || !ready.named {
             return Ok(ready.repeated.clone());
         }
         if self.position > snapshot
-            && let Some(found) = self.shared.find(&ready.organization, &ready.content.id, snapshot..u64::MAX)?
+            && let Some(found) = self.finder.find(&ready.organization, &ready.content.id, snapshot)?
         {
             same_content(&found.row, &ready.content)?;
             return Ok(Some(found.appended(&ready.organization, &ready.content.id)));
         }
         let Some(log) = self.shared.tail.logs.number(&ready.organization) else { return Ok(None) };
-        let staged = self.ids.get(&self.shared.tail.id_hash(log, &ready.content.id)).into_iter().flatten();
-        for row in staged.filter_map(|at| self.rows.get(*at)) {
+        let staged = self.ids.items(self.shared.tail.id_hash(log, &ready.content.id));
+        for row in staged.filter_map(|at| self.rows.get(at)) {
             if row.row.log == log && row.content.id == ready.content.id {
                 same_content(&row.row, &ready.content)?;
                 return Ok(Some(self.appended(&ready.organization, row, true)));
@@ -175,7 +199,7 @@ impl<'s> Stage<'s> {
         };
         if ready.named {
             let hash = self.shared.tail.id_hash(log, &ready.content.id);
-            self.ids.entry(hash).or_default().push(self.rows.len());
+            self.ids.add(hash, self.rows.len());
         }
         let row = FreshRow { row, content: ready.content };
         let appended = self.appended(&ready.organization, &row, false);
@@ -264,6 +288,7 @@ impl<'s> Stage<'s> {
             time_recorded_us: time_of(self.time),
             payload,
             changes: self.changes,
+            trim: self.trim,
         };
         let heads = self.changed.into_iter().map(|changed| (changed.log, changed.head)).collect();
         Staged { commit, rows: self.rows, heads, time: self.time }

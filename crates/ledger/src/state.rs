@@ -70,8 +70,10 @@ impl State {
                     inner.key_ids_by_hash.remove(&api_key.hash);
                 }
             }),
-            // Settings are read at start; organizations and actions are never deleted.
-            Change::Put { kind: StateKind::Setting, .. } | Change::Delete { .. } => {}
+            // Settings, segments and heads are read at start and known to those who change them; organizations
+            // and actions are never deleted.
+            Change::Put { kind: StateKind::Setting | StateKind::Segment | StateKind::Head, .. }
+            | Change::Delete { .. } => {}
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The tail: committed events, indexed in memory.
 //!
-//! A view is what a reader searches: small frozen segments, then fresh events that are scanned.
-//! Fresh events lie in buffers whose slots are filled once, in the order of positions; the freezer
-//! replaces full buffers by a segment with the same events, and neighbouring segments by one.
+//! A view is what a reader searches: sealed segments, whose pages lie in blobs; frozen ones in memory;
+//! then fresh events, that are scanned. Fresh events lie in buffers whose slots are filled once, in the
+//! order of positions. The freezer replaces full buffers by a frozen segment with the same events, and
+//! neighbouring frozen ones by one; the sealer replaces frozen ones by a sealed one, and neighbouring
+//! sealed ones by one.
 //!
 //! ```text
 //! t0  the commit is durable
@@ -16,16 +18,21 @@
 //! later one nothing. The other way round a view could lack what `committed` promises.
 //!
 //! **Invariant:** a view's parts follow each other in the order of positions, without gap or
-//! overlap, whatever the freezer does.
+//! overlap, whatever freezer and sealer do.
+//! **Invariant:** no buffer and no frozen segment reaches over a mark, where sealing will cut.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use annals_model::Content;
 use annals_segment::{Key, Row, Segment};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::pointers::Pointers;
+use crate::sealed::Sealed;
 
 /// Slots of a buffer; a larger commit gets a larger buffer.
 pub(crate) const FRESH_ROWS: usize = 1_024;
@@ -40,18 +47,21 @@ pub(crate) struct Tail {
 }
 
 /// What a reader searches, oldest first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct View {
-    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) frozen: Vec<Segment>,
     pub(crate) fresh: Vec<Arc<Fresh>>,
 }
 
 /// A buffer of fresh events.
 pub(crate) struct Fresh {
+    /// The position of its first row.
+    first: u64,
     slots: Box<[OnceLock<FreshRow>]>,
     filled: AtomicUsize,
     /// From the hash of log and id to slots.
-    ids: RwLock<HashMap<u64, Vec<usize>>>,
+    ids: RwLock<Pointers>,
 }
 
 /// A fresh event.
@@ -107,17 +117,33 @@ impl Tail {
             let free = last.slots.len() - last.filled.load(Ordering::Relaxed);
             rows.by_ref().take(free).for_each(|row| last.push(row, self));
         }
-        if rows.len() > 0 {
-            let fresh = Arc::new(Fresh::with_slots(rows.len().max(FRESH_ROWS)));
+        if let Some(first) = rows.as_slice().first() {
+            let fresh = Arc::new(Fresh::new(first.row.position, rows.len().max(FRESH_ROWS)));
             rows.for_each(|row| fresh.push(row, self));
-            self.publish(|view| {
-                let mut buffers = view.fresh.clone();
-                buffers.push(fresh);
-                View { segments: view.segments.clone(), fresh: buffers }
-            });
-            self.signal.notify();
+            self.add_buffer(fresh);
         }
         self.committed.fetch_add(count, Ordering::Release);
+    }
+
+    /// Begins a new buffer, so that what was pushed so far can be frozen and sealed on its own. Only the
+    /// sequencer calls this.
+    pub(crate) fn cut(&self) {
+        self.add_buffer(Arc::new(Fresh::new(self.committed(), FRESH_ROWS)));
+    }
+
+    fn add_buffer(&self, fresh: Arc<Fresh>) {
+        self.publish(|view| {
+            let mut view = view.clone();
+            view.fresh.push(fresh);
+            view
+        });
+        self.signal.notify();
+    }
+
+    /// Begins after what is sealed.
+    pub(crate) fn begin(&self, sealed: Vec<Arc<Sealed>>, position: u64) {
+        self.publish(|_| View { sealed, ..View::default() });
+        self.committed.store(position, Ordering::Release);
     }
 
     pub(crate) fn id_hash(&self, log: u32, id: &str) -> u64 {
@@ -129,14 +155,29 @@ impl View {
     /// Rows that wait to be frozen: those of all buffers but the last, which is still being filled.
     pub(crate) fn backlog(&self) -> usize {
         let full = self.fresh.len().saturating_sub(1);
-        self.fresh.iter().take(full).map(|fresh| fresh.slots.len()).sum()
+        self.fresh.iter().take(full).map(|fresh| fresh.filled.load(Ordering::Acquire).max(1)).sum()
+    }
+
+    /// All segments, oldest first.
+    pub(crate) fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.sealed.iter().map(|sealed| sealed.segment()).chain(&self.frozen)
+    }
+
+    /// The position from which on nothing is frozen.
+    pub(crate) fn frozen_until(&self) -> u64 {
+        self.fresh.first().map_or(u64::MAX, |fresh| fresh.first)
+    }
+
+    /// The position from which on nothing is sealed.
+    pub(crate) fn sealed_until(&self) -> u64 {
+        self.sealed.last().map_or(0, |sealed| sealed.segment().positions().end)
     }
 }
 
 impl Fresh {
-    fn with_slots(slots: usize) -> Fresh {
+    fn new(first: u64, slots: usize) -> Fresh {
         let slots = (0..slots).map(|_| OnceLock::new()).collect();
-        Fresh { slots, filled: AtomicUsize::new(0), ids: RwLock::default() }
+        Fresh { first, slots, filled: AtomicUsize::new(0), ids: RwLock::default() }
     }
 
     /// Only the sequencer calls this.
@@ -147,38 +188,37 @@ impl Fresh {
             // A slot is empty until here, since only the sequencer fills them, in order.
             let _ = slot.set(row);
         }
-        self.ids.write().unwrap_or_else(PoisonError::into_inner).entry(hash).or_default().push(at);
+        self.ids.write().unwrap_or_else(PoisonError::into_inner).add(hash, at);
         self.filled.store(at + 1, Ordering::Release);
     }
 
     /// Its rows with positions in a range, in the order of positions.
     pub(crate) fn rows(&self, positions: Range<u64>) -> impl Iterator<Item = &FreshRow> {
         let filled = self.filled.load(Ordering::Acquire);
-        let within = |bound: u64| usize::try_from(bound.saturating_sub(self.first())).unwrap_or(usize::MAX).min(filled);
+        let within = |bound: u64| usize::try_from(bound.saturating_sub(self.first)).unwrap_or(usize::MAX).min(filled);
         let wanted = within(positions.start)..within(positions.end);
         self.slots.get(wanted).unwrap_or_default().iter().filter_map(OnceLock::get)
     }
 
     /// The position of its first row.
-    fn first(&self) -> u64 {
-        self.slots.first().and_then(OnceLock::get).map_or(0, |row| row.row.position)
+    pub(crate) fn first(&self) -> u64 {
+        self.first
     }
 
     /// The position after its last row.
     pub(crate) fn end(&self) -> u64 {
-        self.first() + self.filled.load(Ordering::Acquire) as u64
+        self.first + self.filled.load(Ordering::Acquire) as u64
     }
 
-    /// The row with this id in a log.
-    pub(crate) fn find_id(&self, tail: &Tail, log: u32, id: &str) -> Option<&FreshRow> {
+    /// The row with this id in a log; `hash` is that of both.
+    pub(crate) fn find_id(&self, hash: u64, log: u32, id: &str) -> Option<&FreshRow> {
         let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
-        let slots = ids.get(&tail.id_hash(log, id))?;
-        let rows = slots.iter().filter_map(|slot| self.slots.get(*slot)?.get());
-        rows.filter(|row| row.row.log == log && row.content.id == id).last()
+        let mut rows = ids.items(hash).filter_map(|slot| self.slots.get(slot)?.get());
+        rows.find(|row| row.row.log == log && row.content.id == id)
     }
 }
 
-/// The numbers of logs in this process.
+/// The numbers of logs, which are the same after a restart for all that is sealed.
 #[derive(Default)]
 pub(crate) struct Logs(RwLock<LogNames>);
 
@@ -200,6 +240,19 @@ impl Logs {
         let name = usize::try_from(log).ok().and_then(|log| logs.names.get(log));
         // Rows carry only numbers that were given out here.
         name.cloned().unwrap_or_default()
+    }
+
+    /// Gives a log the number that it had before, at start.
+    pub(crate) fn restore(&self, organization: &Arc<str>, number: u32) {
+        let mut logs = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if logs.names.len() <= at {
+            logs.names.resize(at + 1, Arc::default());
+        }
+        if let Some(name) = logs.names.get_mut(at) {
+            *name = Arc::clone(organization);
+        }
+        logs.numbers.insert(Arc::clone(organization), number);
     }
 
     /// The number of an organization's log, a new one if it has none.
@@ -239,6 +292,18 @@ impl Signal {
     pub(crate) fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.changed.notify_all();
+    }
+
+    /// Waits for a while. False if nothing more will change.
+    pub(crate) fn pause(&self, duration: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, duration, |state| !state.closed);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
+    /// Whether nothing more will change.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed
     }
 
     /// Waits until `done`, looking anew after each change. False if it was closed before.

@@ -19,7 +19,7 @@
 
 use thiserror::Error;
 
-use crate::hash::{self, Hash, KIND_COMMITMENT, KIND_ROOT, KIND_SALT};
+use crate::hash::{self, Hash, Inputs, KIND_COMMITMENT, KIND_ROOT, KIND_SALT};
 
 /// The secret that the salts of one set of members come from: 16 bytes, from the system's random
 /// source, one per set, never derived and never used twice.
@@ -36,6 +36,9 @@ pub const NAME_BYTES_MAX: usize = 65_535;
 
 /// Room for a name that a root's input starts with: longer ones make it grow.
 const NAME_BYTES_USUAL: usize = 30;
+
+/// Room for a member's commitment, in blocks of the hash: a longer value makes it grow.
+const COMMITMENT_BLOCKS_USUAL: usize = 2;
 
 /// Why there is no commitment to a member, or no root over a set of them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -98,11 +101,12 @@ pub fn commitment(salt: &Salt, name: &str, value: &[u8]) -> Result<Hash, Members
 ///
 /// Each variant of [`MembersError`], for the first member that breaks its rule.
 pub fn root<'a>(commitments: impl ExactSizeIterator<Item = (&'a str, Hash)>) -> Result<Hash, MembersError> {
-    let mut input = RootInput::new(commitments.len())?;
+    let mut names = Names::announced(commitments.len())?;
+    let mut input = RootInput::with_capacity(commitments.len());
     for (name, commitment) in commitments {
-        input.add(name, &commitment)?;
+        input.add(names.next(name)?, name, &commitment);
     }
-    input.hash()
+    input.hash(names)
 }
 
 /// The root over (name, value) pairs whose salts all come from one seed: the same as [`root`] over
@@ -115,32 +119,46 @@ pub fn root_of_members<'a>(
     seed: &Seed,
     members: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Hash, MembersError> {
-    let mut input = RootInput::new(members.len())?;
+    let count = members.len();
+    let mut names = Names::announced(count)?;
+    let mut named = Vec::with_capacity(count);
+    let mut inputs = Inputs::with_capacity(count, COMMITMENT_BLOCKS_USUAL * count);
     for (name, value) in members {
-        let commitment = commitment(&salt(seed, name), name, value)?;
-        input.add(name, &commitment)?;
+        let length = names.next(name)?;
+        inputs.add([&[KIND_SALT], seed, name.as_bytes()]);
+        named.push((length, name, value));
     }
-    input.hash()
+    let mut hashes = Vec::with_capacity(count);
+    inputs.hash_into(&mut hashes);
+    for ((length, name, value), salt) in named.iter().zip(&hashes) {
+        let (salt, _) = salt.split_at(size_of::<Salt>());
+        inputs.add([&[KIND_COMMITMENT], salt, length, name.as_bytes(), value]);
+    }
+    inputs.hash_into(&mut hashes);
+    let mut input = RootInput::with_capacity(count);
+    for ((length, name, _), commitment) in named.iter().zip(&hashes) {
+        input.add(*length, name, commitment);
+    }
+    input.hash(names)
 }
 
-/// A root's hash input while it is put together.
-struct RootInput<'a> {
-    /// All members so far. Kind and count come before them, and are known once all are here.
-    members: Vec<u8>,
+/// Sees to it that names are as a root needs them.
+struct Names<'a> {
     count: u16,
     previous: Option<&'a str>,
 }
 
-impl<'a> RootInput<'a> {
-    fn new(count: usize) -> Result<Self, MembersError> {
+impl<'a> Names<'a> {
+    /// Of members that are to be so many.
+    fn announced(count: usize) -> Result<Self, MembersError> {
         if count > MEMBERS_MAX {
             return Err(too_many(count));
         }
-        let member_bytes = size_of::<u16>() + NAME_BYTES_USUAL + size_of::<Hash>();
-        Ok(RootInput { members: Vec::with_capacity(count * member_bytes), count: 0, previous: None })
+        Ok(Names { count: 0, previous: None })
     }
 
-    fn add(&mut self, name: &'a str, commitment: &Hash) -> Result<(), MembersError> {
+    /// The next name's length, as it is hashed.
+    fn next(&mut self, name: &'a str) -> Result<[u8; 2], MembersError> {
         // Counted again: an iterator's own word for its length is not to be relied on, and a count
         // that differs from what follows would make a root that no verifier arrives at.
         if usize::from(self.count) >= MEMBERS_MAX {
@@ -152,19 +170,35 @@ impl<'a> RootInput<'a> {
         {
             return Err(MembersError::NotAscending { previous: previous.to_owned(), name: name.to_owned() });
         }
+        self.count += 1;
+        self.previous = Some(name);
+        Ok(length)
+    }
+}
+
+/// A root's hash input while it is put together.
+struct RootInput {
+    /// All members so far. Kind and count come before them, and are known once all are here.
+    members: Vec<u8>,
+}
+
+impl RootInput {
+    fn with_capacity(count: usize) -> Self {
+        let member_bytes = size_of::<u16>() + NAME_BYTES_USUAL + size_of::<Hash>();
+        RootInput { members: Vec::with_capacity(count * member_bytes) }
+    }
+
+    fn add(&mut self, length: [u8; 2], name: &str, commitment: &Hash) {
         self.members.extend_from_slice(&length);
         self.members.extend_from_slice(name.as_bytes());
         self.members.extend_from_slice(commitment);
-        self.count += 1;
-        self.previous = Some(name);
-        Ok(())
     }
 
-    fn hash(self) -> Result<Hash, MembersError> {
-        if self.count == 0 {
+    fn hash(self, names: Names) -> Result<Hash, MembersError> {
+        if names.count == 0 {
             return Err(MembersError::Empty);
         }
-        let [high, low] = self.count.to_be_bytes();
+        let [high, low] = names.count.to_be_bytes();
         Ok(hash::hash(&[&[KIND_ROOT, high, low], &self.members]))
     }
 }

@@ -12,7 +12,7 @@ use crate::value::write_text;
 use crate::{Access, Actor, Content, Request, Target, Time, Value};
 
 /// An event's canonical text with its members.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Canonical {
     /// The text, UTF-8.
     pub text: Vec<u8>,
@@ -31,14 +31,21 @@ pub struct Member {
 
 impl Canonical {
     pub(crate) fn of(content: &Content) -> Canonical {
-        let mut writer = Writer { text: Vec::with_capacity(1_024), members: Vec::with_capacity(24), fresh: true };
-        writer.content(content);
-        let Writer { text, mut members, .. } = writer;
+        let mut canonical = Canonical { text: Vec::with_capacity(1_024), members: Vec::with_capacity(24) };
+        canonical.refill(content);
+        canonical
+    }
+
+    /// Makes it another event's, in the same memory.
+    pub fn refill(&mut self, content: &Content) {
+        self.text.clear();
+        self.members.clear();
+        let Canonical { text, members } = self;
+        Writer { text, members, fresh: true }.content(content);
         // Texts order targets by number, names by bytes: `targets.10.id` comes before `targets.2.id`.
         if content.targets.len() > 10 {
             members.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        Canonical { text, members }
     }
 
     /// Each member's name and the canonical text of its value.
@@ -105,14 +112,40 @@ fn text_length(text: &[u8]) -> usize {
     text.len()
 }
 
-struct Writer {
-    text: Vec<u8>,
-    members: Vec<Member>,
+struct Writer<'c> {
+    text: &'c mut Vec<u8>,
+    members: &'c mut Vec<Member>,
     /// Whether nothing has been written yet in the object that is open.
     fresh: bool,
 }
 
-impl Writer {
+#[derive(Clone, Copy)]
+enum TargetMember {
+    Id,
+    Name,
+    Type,
+}
+
+impl TargetMember {
+    fn key(self) -> &'static str {
+        match self {
+            TargetMember::Id => "id",
+            TargetMember::Name => "name",
+            TargetMember::Type => "type",
+        }
+    }
+
+    /// The names that are needed most, so that they need not be put together.
+    fn of_first_targets(self) -> [&'static str; 4] {
+        match self {
+            TargetMember::Id => ["targets.0.id", "targets.1.id", "targets.2.id", "targets.3.id"],
+            TargetMember::Name => ["targets.0.name", "targets.1.name", "targets.2.name", "targets.3.name"],
+            TargetMember::Type => ["targets.0.type", "targets.1.type", "targets.2.type", "targets.3.type"],
+        }
+    }
+}
+
+impl Writer<'_> {
     fn content(&mut self, content: &Content) {
         self.open();
         self.value_with("accesses", "accesses", (!content.accesses.is_empty()).then_some(&*content.accesses), accesses);
@@ -176,14 +209,21 @@ impl Writer {
                 self.text.push(b',');
             }
             self.open();
-            let name = |member: &str| format!("targets.{at}.{member}");
-            self.text(name("id"), "id", target.id.as_ref());
-            self.text(name("name"), "name", target.name.as_ref());
-            self.text(name("type"), "type", target.kind.as_ref());
+            self.of_target(at, TargetMember::Id, target.id.as_ref());
+            self.of_target(at, TargetMember::Name, target.name.as_ref());
+            self.of_target(at, TargetMember::Type, target.kind.as_ref());
             self.text.push(b'}');
         }
         self.text.push(b']');
         self.fresh = false;
+    }
+
+    fn of_target(&mut self, at: usize, member: TargetMember, text: Option<&String>) {
+        if text.is_some() {
+            let key = member.key();
+            let first = member.of_first_targets().get(at).copied().map(Cow::Borrowed);
+            self.text(first.unwrap_or_else(|| format!("targets.{at}.{key}").into()), key, text);
+        }
     }
 
     /// Opens an object.
@@ -228,7 +268,7 @@ impl Writer {
         let Some(value) = value else { return };
         self.key(key);
         let start = self.text.len();
-        write(value, &mut self.text);
+        write(value, self.text);
         self.members.push(Member { name: name.into(), range: start..self.text.len() });
     }
 
@@ -241,7 +281,11 @@ impl Writer {
     }
 
     fn time(&mut self, key: &'static str, time: Option<Time>) {
-        self.value_with(key, key, time.as_ref(), |time, out| write_text(&time.format(), out));
+        self.value_with(key, key, time.as_ref(), |time, out| {
+            out.push(b'"');
+            time.write(out);
+            out.push(b'"');
+        });
     }
 }
 

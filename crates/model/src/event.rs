@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::parse::parse_stored;
+use serde::Deserialize;
+
+use crate::parse::{parse_stored, plain};
 use crate::{Canonical, Fault, Time, Value};
 
 /// An event as handed in, before it has a place.
@@ -61,9 +63,11 @@ pub struct Content {
 }
 
 /// Who did it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Actor {
     /// Such as `user`, `api_key` or `service` (`actor.type`).
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Its id.
     pub id: Option<String>,
@@ -74,9 +78,11 @@ pub struct Actor {
 }
 
 /// What something was done to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// Such as `flag` (`targets.I.type`).
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Its id.
     pub id: Option<String>,
@@ -85,7 +91,8 @@ pub struct Target {
 }
 
 /// One action on one resource.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Access {
     /// The action, such as `updateOn`.
     pub action: String,
@@ -94,7 +101,8 @@ pub struct Access {
 }
 
 /// The request by which it was done.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// Its id.
     pub id: Option<String>,
@@ -103,10 +111,13 @@ pub struct Request {
     /// Its path.
     pub path: Option<String>,
     /// Its query.
+    #[serde(default, deserialize_with = "plain::value_in_request")]
     pub query: Option<Value>,
     /// Its headers.
+    #[serde(default, deserialize_with = "plain::value_in_request")]
     pub headers: Option<Value>,
     /// Its body.
+    #[serde(default, deserialize_with = "plain::value_in_request")]
     pub body: Option<Value>,
     /// The response's status.
     pub status: Option<u16>,
@@ -169,6 +180,9 @@ impl Event {
     /// An internal fault if the stored text is not an event's; it was checked when it was
     /// accepted, so this means that the store is damaged.
     pub fn content(&self) -> Result<Content, Fault> {
+        if let Some(content) = plain::stored(&self.canonical) {
+            return Ok(content);
+        }
         let value = Value::parse_stored(&self.canonical).map_err(|_| ());
         let content = value.and_then(|value| parse_stored(value).map_err(|_| ()));
         content.map_err(|()| Fault::internal(format!("the stored event at position {} can't be read", self.position)))

@@ -45,6 +45,8 @@ pub enum FaultKind {
         /// After so many seconds.
         retry_after_s: u32,
     },
+    /// The query took longer than it may; ask for less.
+    Deadline,
     /// The store can't be written to or read from now; nothing was stored unless the message says
     /// that it isn't known.
     Unavailable,

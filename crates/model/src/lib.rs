@@ -6,6 +6,7 @@
 
 mod call;
 mod canonical;
+mod count;
 mod cursor;
 mod event;
 mod fault;
@@ -24,6 +25,7 @@ mod value;
 
 pub use call::{Appended, Call, Export, Outcome};
 pub use canonical::{Canonical, Member};
+pub use count::{Facet, FacetQuery, Histogram, HistogramQuery};
 pub use cursor::{Cursor, CursorError};
 pub use event::{Access, Actor, Content, Event, NewEvent, Request, Target};
 pub use fault::{Fault, FaultKind, Location};
@@ -35,6 +37,6 @@ pub use organization::{NewOrganization, Organization, OrganizationPatch, SYSTEM_
 pub use page::{Page, PageQuery, Reach, Start};
 pub use parse::parse_content;
 pub use pattern::{Glob, Pattern};
-pub use terms::{each_term, each_word, words_of};
+pub use terms::{each_access, each_term, each_word, words_of};
 pub use time::{Time, TimeError};
 pub use value::{JsonError, JsonErrorKind, ListError, Object, Value};

@@ -62,3 +62,13 @@ pub const COMMIT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How far the wall clock may run ahead of the monotonic one before appends are refused, in
 /// microseconds: an hour.
 pub const CLOCK_AHEAD_US_MAX: i64 = 3_600 * 1_000_000;
+/// How long one query may take, in milliseconds.
+pub const QUERY_TIME_MS_MAX: u64 = 10_000;
+/// Buckets of one histogram.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 1_000;
+/// Values that one facet tells.
+pub const FACET_VALUES_MAX: usize = 1_000;
+/// Committed events that are not sealed yet, before more are refused.
+pub const UNSEALED_EVENTS_MAX: u64 = 2_097_152;
+/// Different values that one facet counts.
+pub const FACET_DISTINCT_MAX: usize = 1_000_000;

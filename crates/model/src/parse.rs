@@ -3,6 +3,8 @@
 //! **Invariant:** what is unknown at the top level, in `actor`, `request`, a target or an access
 //! is refused by name, so that nothing handed in is dropped unseen.
 
+pub(crate) mod plain;
+
 use std::net::IpAddr;
 
 use crate::event::{Access, Actor, Content, NewEvent, Request, Target};
@@ -14,12 +16,7 @@ use crate::{Fault, Location, Object, Time, Value, limits};
 ///
 /// An invalid-request or limit fault that names the member.
 pub fn parse_content(value: Value) -> Result<NewEvent, Fault> {
-    let new = read(value)?;
-    if let Some(id) = &new.id {
-        within("id", id, limits::ID_CHARS_MAX)?;
-    }
-    new.content.check()?;
-    Ok(new)
+    checked(read(value)?)
 }
 
 /// Reads an event as stored: limits held then, whatever they are now.
@@ -74,6 +71,14 @@ impl Content {
         }
         Ok(())
     }
+}
+
+fn checked(new: NewEvent) -> Result<NewEvent, Fault> {
+    if let Some(id) = &new.id {
+        within("id", id, limits::ID_CHARS_MAX)?;
+    }
+    new.content.check()?;
+    Ok(new)
 }
 
 fn read(value: Value) -> Result<NewEvent, Fault> {

@@ -95,6 +95,12 @@ impl Glob {
         self.parts.first().map_or("", String::as_str)
     }
 
+    /// The longest text that every one that fits holds after the prefix.
+    #[must_use]
+    pub fn longest_part(&self) -> &str {
+        self.parts.iter().skip(1).max_by_key(|part| part.len()).map_or("", String::as_str)
+    }
+
     /// Whether every text with the prefix fits.
     #[must_use]
     pub fn is_prefix_only(&self) -> bool {

@@ -45,6 +45,32 @@ pub fn each_term(content: &Content, mut each: impl FnMut(Field, &str)) {
     }
 }
 
+/// Calls `each` with every access, as one text: its resource with each part's tags sorted, a zero byte,
+/// its action.
+pub fn each_access(content: &Content, mut each: impl FnMut(&str)) {
+    for access in &content.accesses {
+        let mut key = String::with_capacity(access.resource.len() + access.action.len() + 1);
+        for (at, part) in access.resource.split(':').enumerate() {
+            if at > 0 {
+                key.push(':');
+            }
+            let Some((name, tags)) = part.split_once(';') else {
+                key.push_str(part);
+                continue;
+            };
+            let mut tags: Vec<&str> = tags.split(',').collect();
+            tags.sort_unstable();
+            tags.dedup();
+            key.push_str(name);
+            key.push(';');
+            key.push_str(&tags.join(","));
+        }
+        key.push('\0');
+        key.push_str(&access.action);
+        each(&key);
+    }
+}
+
 /// Calls `each` with every different word of an event, up to [`limits::WORDS_PER_EVENT_MAX`]: of
 /// names, description, action, path, and the texts in `data`, in this order.
 pub fn each_word(content: &Content, mut each: impl FnMut(&str)) {
@@ -191,6 +217,20 @@ mod tests {
         words.sort();
         expect.sort();
         assert_eq!(words, expect);
+    }
+
+    #[test]
+    fn an_access_is_the_same_whatever_the_order_of_its_tags() {
+        let key = |resource: &str| {
+            let access = crate::Access { action: "updateOn".into(), resource: resource.into() };
+            let content = Content { accesses: vec![access], ..Content::default() };
+            let mut keys = Vec::new();
+            each_access(&content, |key| keys.push(key.to_owned()));
+            keys
+        };
+        assert_eq!(key("proj/web:env/production:flag/new;b,a,b"), ["proj/web:env/production:flag/new;a,b\0updateOn"]);
+        assert_eq!(key("proj/web;z,y:env/*"), ["proj/web;y,z:env/*\0updateOn"]);
+        assert_eq!(key(""), ["\0updateOn"]);
     }
 
     #[test]

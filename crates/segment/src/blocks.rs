@@ -1,205 +1,258 @@
 //! The events' texts and secrets, some events to a compressed block.
 //!
-//! A block is one zstd frame with a checksum. Within: how many rows, in four bytes; for each row the
-//! length of its text and the length of its secret, in four bytes each, the lowest first; all texts;
-//! all secrets.
+//! A block is a page. To the byte, all numbers little-endian:
 //!
-//! **Invariant:** rows lie in blocks in ascending order without gaps.
-//! **Invariant:** a block that isn't what was written gives an error, never data.
+//! ```text
+//! block = row count (4), lengths of texts, lengths of secrets, texts, secrets
+//! ```
+//!
+//! A length has four bytes; they lie by their place in it: first the lowest byte of every row's, at last
+//! the highest, as that compresses better. A block's key is its first row.
+//!
+//! **Invariant:** rows lie in blocks in ascending order without gaps; a block is of one log only.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::CParameter;
-
 use crate::SegmentError;
-use crate::columns::row_number;
+use crate::codec::Codec;
 use crate::error::number;
+use crate::page::{Form, PAGE_BYTES_MAX, Packed, PageRef, Sink, Source};
+use crate::table::{Table, TableBuilder};
 
 /// Text of one block, in bytes, from which on it is closed.
-pub(crate) const BLOCK_TEXT_BYTES: usize = 16 * 1024;
-/// Largest block, in bytes before compression, unless one event alone is larger.
-pub(crate) const BLOCK_BYTES_MAX: usize = 64 * 1024;
-/// A fast level: higher ones save little on blocks of this size.
-const LEVEL: i32 = 1;
-/// What the head of a block takes per row, in bytes.
-const HEAD_ROW_BYTES: usize = 8;
+pub(crate) const BLOCK_TEXT_BYTES: usize = 48 * 1024;
+/// What the row count takes, in bytes.
+const HEAD_BYTES: usize = 4;
+/// What a length takes, in bytes.
+const LENGTH_BYTES: usize = 4;
+/// What the lengths of a row take, in bytes.
+const ROW_BYTES: usize = 2 * LENGTH_BYTES;
 
-/// The blocks of a segment.
-#[derive(Debug, Default)]
-pub(crate) struct Blocks {
-    blocks: Box<[Block]>,
+/// Blocks in the making.
+#[derive(Debug)]
+pub(crate) struct BlocksBuilder {
+    table: TableBuilder,
     rows: u32,
+    /// The stored bytes of each run so far.
+    run_bytes: Vec<u64>,
+    /// The block that is open: lengths of texts and of secrets, texts, secrets.
+    text_lengths: Vec<u32>,
+    secret_lengths: Vec<u32>,
+    texts: Vec<u8>,
+    secrets: Vec<u8>,
+    /// The block as it is written.
+    raw: Vec<u8>,
 }
 
-/// A compressed block, shared by the segments that it was handed on to.
+/// The blocks as they were written.
 #[derive(Clone, Debug)]
+pub(crate) struct Blocks {
+    pub(crate) table: Table,
+    /// The stored bytes of each run's blocks, in the order in which the runs were begun.
+    pub(crate) run_bytes: Vec<u64>,
+}
+
+/// Reads blocks.
+pub(crate) struct BlocksReader<'s> {
+    table: &'s Table,
+    source: &'s dyn Source,
+    rows: u32,
+    last: Option<Decoded>,
+}
+
+/// Where a block lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// The first of its rows.
-    first: u32,
-    /// Its size before compression, in bytes.
-    raw_bytes: u32,
-    bytes: Arc<[u8]>,
+    pub(crate) rows: Range<u32>,
+    pub(crate) page: PageRef,
 }
 
 /// A block, decompressed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Decoded {
     rows: Range<u32>,
-    raw: Vec<u8>,
+    raw: Arc<[u8]>,
     /// Where each row's text and secret lie.
     parts: Vec<(Range<usize>, Range<usize>)>,
 }
 
-/// What decompresses blocks, one after the other.
-pub(crate) struct Reader(Decompressor<'static>);
-
-/// Blocks in the making.
-pub(crate) struct BlocksBuilder {
-    compressor: Compressor<'static>,
-    blocks: Vec<Block>,
-    rows: u32,
-    /// The head, texts and secrets of the block that is open.
-    head: Vec<u8>,
-    texts: Vec<u8>,
-    secrets: Vec<u8>,
-}
-
 impl BlocksBuilder {
-    pub(crate) fn new() -> Result<BlocksBuilder, SegmentError> {
-        let mut compressor = Compressor::new(LEVEL).map_err(|_| SegmentError::Compression)?;
-        compressor.set_parameter(CParameter::ChecksumFlag(true)).map_err(|_| SegmentError::Compression)?;
-        Ok(BlocksBuilder {
-            compressor,
-            blocks: Vec::new(),
+    pub(crate) fn new() -> BlocksBuilder {
+        BlocksBuilder {
+            table: TableBuilder::new("events"),
             rows: 0,
-            head: Vec::new(),
+            run_bytes: Vec::new(),
+            text_lengths: Vec::new(),
+            secret_lengths: Vec::new(),
             texts: Vec::new(),
             secrets: Vec::new(),
-        })
+            raw: Vec::new(),
+        }
     }
 
-    /// Adds the next row. The block stays open until it is settled, or as large as one may be.
+    /// Begins the rows of another log.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::TooLarge`] if a length has more than 32 bits, [`SegmentError::Compression`].
-    pub(crate) fn push(&mut self, text: &[u8], secret: &[u8]) -> Result<(), SegmentError> {
-        let added = HEAD_ROW_BYTES + text.len() + secret.len();
-        if self.open_bytes() + added > BLOCK_BYTES_MAX {
-            self.close()?;
-        }
-        for part in [text, secret] {
-            self.head.extend_from_slice(&number(part.len(), "bytes of one event")?.to_le_bytes());
-        }
-        self.texts.extend_from_slice(text);
-        self.secrets.extend_from_slice(secret);
-        self.rows += 1;
+    /// What the sink says.
+    pub(crate) fn begin_run(&mut self, sink: &mut dyn Sink) -> Result<(), SegmentError> {
+        self.close(sink)?;
+        self.run_bytes.push(0);
         Ok(())
     }
 
-    /// Closes the open block if it holds enough text.
+    /// Adds the next row.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Compression`].
-    pub(crate) fn settle(&mut self) -> Result<(), SegmentError> {
-        if self.texts.len() >= BLOCK_TEXT_BYTES { self.close() } else { Ok(()) }
+    /// [`SegmentError::TooLarge`] if it is larger than any page, or what the sink says.
+    pub(crate) fn push(&mut self, sink: &mut dyn Sink, text: &[u8], secret: &[u8]) -> Result<(), SegmentError> {
+        let added = ROW_BYTES + text.len() + secret.len();
+        if self.open_bytes() + added > PAGE_BYTES_MAX {
+            self.close(sink)?;
+        }
+        self.text_lengths.push(number(text.len(), "bytes of one event")?);
+        self.secret_lengths.push(number(secret.len(), "bytes of one event")?);
+        self.texts.extend_from_slice(text);
+        self.secrets.extend_from_slice(secret);
+        self.rows += 1;
+        if self.texts.len() >= BLOCK_TEXT_BYTES { self.close(sink) } else { Ok(()) }
     }
 
-    /// Takes over a block as it is, its rows becoming the next ones, if neither it nor the block that
-    /// is open is so small that blocks would go to pieces.
+    /// Takes over a block as it is, its rows becoming the next ones, unless it or the one that is open is
+    /// so small that blocks would go to pieces, or it has yet to be compressed.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Compression`] if the open block can't be closed.
-    pub(crate) fn adopt(&mut self, block: &Block, rows: u32) -> Result<bool, SegmentError> {
-        let open_is_small = !self.head.is_empty() && self.texts.len() < BLOCK_TEXT_BYTES / 2;
-        if open_is_small || (block.raw_bytes as usize) < BLOCK_TEXT_BYTES / 2 {
+    /// What the sink says.
+    pub(crate) fn adopt(&mut self, sink: &mut dyn Sink, block: &Packed, rows: u32) -> Result<bool, SegmentError> {
+        let is_small = |bytes: usize| bytes < BLOCK_TEXT_BYTES / 2;
+        let open_is_small = !self.text_lengths.is_empty() && is_small(self.texts.len());
+        if open_is_small || is_small(block.raw_bytes as usize) || block.codec == Codec::Plain {
             return Ok(false);
         }
-        self.close()?;
-        self.blocks.push(Block { first: self.rows, ..block.clone() });
+        self.close(sink)?;
+        let page = sink.adopt(block)?;
+        self.put(self.rows, page);
         self.rows += rows;
         Ok(true)
     }
 
-    pub(crate) fn finish(mut self) -> Result<Blocks, SegmentError> {
-        self.close()?;
-        Ok(Blocks { blocks: self.blocks.into(), rows: self.rows })
-    }
-
-    fn open_bytes(&self) -> usize {
-        4 + self.head.len() + self.texts.len() + self.secrets.len()
-    }
-
-    fn close(&mut self) -> Result<(), SegmentError> {
-        let rows = row_number(self.head.len() / HEAD_ROW_BYTES)?;
-        if rows == 0 {
-            return Ok(());
-        }
-        let raw = [&rows.to_le_bytes(), self.head.as_slice(), &self.texts, &self.secrets].concat();
-        let bytes = self.compressor.compress(&raw).map_err(|_| SegmentError::Compression)?;
-        self.blocks.push(Block {
-            first: self.rows - rows,
-            raw_bytes: number(raw.len(), "bytes of one event")?,
-            bytes: bytes.into(),
-        });
-        self.head.clear();
-        self.texts.clear();
-        self.secrets.clear();
-        Ok(())
-    }
-}
-
-impl Blocks {
-    /// The number of the block that a row lies in.
-    pub(crate) fn block_of(&self, row: u32) -> Option<usize> {
-        self.blocks.partition_point(|block| block.first <= row).checked_sub(1)
-    }
-
-    pub(crate) fn block(&self, number: usize) -> Option<&Block> {
-        self.blocks.get(number)
-    }
-
-    /// The rows of a block.
-    pub(crate) fn rows(&self, number: usize) -> Range<u32> {
-        let first = |number: usize| self.blocks.get(number).map_or(self.rows, |block| block.first);
-        first(number)..first(number + 1)
-    }
-
-    /// Decompresses a block.
+    /// The blocks.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Corrupt`] if it isn't what was written.
-    pub(crate) fn decode(&self, number: usize, reader: &mut Reader) -> Result<Decoded, SegmentError> {
-        let damaged = |what| SegmentError::Corrupt { block: u32::try_from(number).unwrap_or(u32::MAX), what };
-        let block = self.block(number).ok_or_else(|| damaged("it is not there"))?;
-        let raw = reader.0.decompress(&block.bytes, block.raw_bytes as usize);
-        let raw = raw.map_err(|_| damaged("it does not decompress, or its checksum differs"))?;
-        if raw.len() != block.raw_bytes as usize {
-            return Err(damaged("its length differs"));
-        }
-        let rows = self.rows(number);
-        let parts = parts_of(&raw, rows.len()).ok_or_else(|| damaged("its rows do not fill it"))?;
-        Ok(Decoded { rows, raw, parts })
+    /// What the sink says.
+    pub(crate) fn finish(mut self, sink: &mut dyn Sink) -> Result<Blocks, SegmentError> {
+        self.close(sink)?;
+        Ok(Blocks { table: self.table.finish(sink)?, run_bytes: self.run_bytes })
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
-        // Besides the bytes themselves, two counters of who shares them.
-        self.blocks.iter().map(|block| block.bytes.len() + 16).sum::<usize>() + size_of_val(&*self.blocks)
+    fn open_bytes(&self) -> usize {
+        HEAD_BYTES + self.text_lengths.len() * ROW_BYTES + self.texts.len() + self.secrets.len()
+    }
+
+    fn close(&mut self, sink: &mut dyn Sink) -> Result<(), SegmentError> {
+        let rows = number(self.text_lengths.len(), "rows")?;
+        if rows == 0 {
+            return Ok(());
+        }
+        let random_bytes = self.secrets.len();
+        self.raw.clear();
+        self.raw.extend_from_slice(&rows.to_le_bytes());
+        put_lengths(&self.text_lengths, &mut self.raw);
+        put_lengths(&self.secret_lengths, &mut self.raw);
+        self.text_lengths.clear();
+        self.secret_lengths.clear();
+        self.raw.append(&mut self.texts);
+        self.raw.append(&mut self.secrets);
+        let page = sink.page(&self.raw, Form::Text { random_bytes })?;
+        self.put(self.rows - rows, page);
+        Ok(())
+    }
+
+    fn put(&mut self, first: u32, page: PageRef) {
+        self.table.push(first.into(), page);
+        if let Some(bytes) = self.run_bytes.last_mut() {
+            *bytes += u64::from(page.stored_bytes);
+        }
     }
 }
 
-impl Reader {
-    pub(crate) fn new() -> Result<Reader, SegmentError> {
-        Decompressor::new().map(Reader).map_err(|_| SegmentError::Compression)
+impl<'s> BlocksReader<'s> {
+    /// Reads the blocks of so many rows.
+    pub(crate) fn new(table: &'s Table, source: &'s dyn Source, rows: u32) -> BlocksReader<'s> {
+        BlocksReader { table, source, rows, last: None }
+    }
+
+    /// The block of a row, decompressed; the last one is remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::NoRow`], [`SegmentError::Corrupt`], or what the source says.
+    pub(crate) fn decode(&mut self, row: u32) -> Result<&Decoded, SegmentError> {
+        let missing = SegmentError::NoRow { row, rows: self.rows };
+        let decoded = match self.last.take() {
+            Some(decoded) if decoded.holds(row) => decoded,
+            _ => {
+                let entry = self.table.find(self.source, row.into())?.filter(|_| row < self.rows);
+                let entry = entry.ok_or(missing)?;
+                let raw = self.table.read(self.source, entry.page)?;
+                let decoded = self.decoded(u32::try_from(entry.key).unwrap_or(u32::MAX), entry.page, raw)?;
+                let what = "it ends before a row that it should hold";
+                let short = || SegmentError::corrupt(self.table.section, entry.page, what);
+                Some(decoded).filter(|decoded| decoded.holds(row)).ok_or_else(short)?
+            }
+        };
+        Ok(self.last.insert(decoded))
+    }
+
+    /// Where the blocks lie, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// What the source says.
+    pub(crate) fn all(&self) -> Result<Vec<Block>, SegmentError> {
+        let entries = self.table.all(self.source)?;
+        let first = |key: u64| u32::try_from(key).unwrap_or(u32::MAX).min(self.rows);
+        let ends = entries.iter().skip(1).map(|entry| first(entry.key)).chain([self.rows]);
+        let blocks = entries.iter().zip(ends);
+        Ok(blocks.map(|(entry, end)| Block { rows: first(entry.key)..end, page: entry.page }).collect())
+    }
+
+    /// A block, decompressed.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Corrupt`] if it holds other rows, or what the source says.
+    pub(crate) fn block(&self, block: &Block) -> Result<Decoded, SegmentError> {
+        let raw = self.table.read(self.source, block.page)?;
+        let decoded = self.decoded(block.rows.start, block.page, raw)?;
+        let what = "it holds more or fewer rows than lie up to the next block";
+        let other = || SegmentError::corrupt(self.table.section, block.page, what);
+        Some(decoded).filter(|decoded| decoded.rows == block.rows).ok_or_else(other)
+    }
+
+    /// A block as it is written, to be taken over.
+    ///
+    /// # Errors
+    ///
+    /// What the source says.
+    pub(crate) fn packed(&self, block: &Block) -> Result<Packed, SegmentError> {
+        self.source.packed(block.page).map_err(|error| error.in_section(self.table.section))
+    }
+
+    fn decoded(&self, first: u32, page: PageRef, raw: Arc<[u8]>) -> Result<Decoded, SegmentError> {
+        let damaged = || SegmentError::corrupt(self.table.section, page, "its rows do not fill it");
+        let parts = parts_of(&raw).ok_or_else(damaged)?;
+        let end = u32::try_from(parts.len()).ok().and_then(|rows| first.checked_add(rows));
+        Ok(Decoded { rows: first..end.ok_or_else(damaged)?, raw, parts })
     }
 }
 
 impl Decoded {
+    /// Whether a row lies in it.
     pub(crate) fn holds(&self, row: u32) -> bool {
         self.rows.contains(&row)
     }
@@ -211,21 +264,34 @@ impl Decoded {
     }
 }
 
-/// Where the text and secret of each of so many rows lie, if they fill the block exactly.
-fn parts_of(raw: &[u8], rows: usize) -> Option<Vec<(Range<usize>, Range<usize>)>> {
-    let (count, rest) = raw.split_first_chunk()?;
-    if u32::from_le_bytes(*count) as usize != rows {
-        return None;
+/// Appends lengths, byte by byte of them.
+fn put_lengths(lengths: &[u32], out: &mut Vec<u8>) {
+    for place in 0..LENGTH_BYTES {
+        out.extend(lengths.iter().filter_map(|length| length.to_le_bytes().get(place).copied()));
     }
-    let head = rest.get(..rows.checked_mul(HEAD_ROW_BYTES)?)?;
-    let lengths = |skip: usize| {
-        let fields = head.chunks_exact(4).skip(skip).step_by(2);
-        fields.filter_map(|field| field.try_into().ok()).map(|field| u32::from_le_bytes(field) as usize)
-    };
-    let texts_at = 4 + head.len();
-    let secrets_at = texts_at + lengths(0).sum::<usize>();
-    let (mut text_at, mut secret_at) = (texts_at, secrets_at);
-    let parts = lengths(0).zip(lengths(1)).map(|(text, secret)| {
+}
+
+/// The lengths of so many rows.
+fn lengths_of(bytes: &[u8], rows: usize) -> Vec<usize> {
+    let mut lengths = vec![0; rows];
+    for (place, bytes) in bytes.chunks_exact(rows.max(1)).enumerate() {
+        for (length, byte) in lengths.iter_mut().zip(bytes) {
+            *length |= usize::from(*byte) << (8 * place);
+        }
+    }
+    lengths
+}
+
+/// Where the text and secret of each row lie, if the rows fill the block exactly.
+fn parts_of(raw: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
+    let (count, rest) = raw.split_first_chunk()?;
+    let rows = u32::from_le_bytes(*count) as usize;
+    let (text_lengths, rest) = rest.split_at_checked(rows.checked_mul(LENGTH_BYTES)?)?;
+    let (secret_lengths, rest) = rest.split_at_checked(rows.checked_mul(LENGTH_BYTES)?)?;
+    let (text_lengths, secret_lengths) = (lengths_of(text_lengths, rows), lengths_of(secret_lengths, rows));
+    let mut text_at = raw.len() - rest.len();
+    let mut secret_at = text_at + text_lengths.iter().sum::<usize>();
+    let parts = text_lengths.iter().zip(secret_lengths).map(|(text, secret)| {
         let part = (text_at..text_at + text, secret_at..secret_at + secret);
         text_at += text;
         secret_at += secret;
@@ -237,81 +303,165 @@ fn parts_of(raw: &[u8], rows: usize) -> Option<Vec<(Range<usize>, Range<usize>)>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    fn blocks(texts: &[Vec<u8>]) -> Blocks {
-        let mut builder = BlocksBuilder::new().expect("memory");
-        for (at, text) in texts.iter().enumerate() {
-            builder.push(text, &at.to_le_bytes()).expect("small");
-            builder.settle().expect("memory");
-        }
-        builder.finish().expect("memory")
-    }
+    use super::*;
+    use crate::file::testing::{Anything, everywhere};
 
     fn text(length: usize, salt: usize) -> Vec<u8> {
         (0..length).map(|at| u8::try_from((at * 7 + salt) % 251).expect("below 251")).collect()
     }
 
-    fn with_bytes(blocks: &Blocks, number: usize, bytes: Vec<u8>) -> Blocks {
-        let mut changed = blocks.blocks.clone();
-        changed[number].bytes = bytes.into();
-        Blocks { blocks: changed, rows: blocks.rows }
-    }
-
-    #[test]
-    fn every_row_comes_back_from_its_block() {
-        let texts: Vec<Vec<u8>> = (0..200).map(|n| text(n * 11, n)).collect();
-        let blocks = blocks(&texts);
-        let mut reader = Reader::new().expect("memory");
-        for (row, text) in (0..).zip(&texts) {
-            let number = blocks.block_of(row).expect("there");
-            let decoded = blocks.decode(number, &mut reader).expect("whole");
-            assert!(decoded.holds(row));
-            let secret = usize::try_from(row).expect("small").to_le_bytes();
-            assert_eq!(decoded.row(row), Some((text.as_slice(), secret.as_slice())));
+    /// The texts of runs, each row's secret being its number in eight bytes, sometimes none.
+    fn build(sink: &mut dyn Sink, runs: &[Vec<Vec<u8>>]) -> Blocks {
+        let mut builder = BlocksBuilder::new();
+        let mut row = 0_usize;
+        for run in runs {
+            builder.begin_run(sink).expect("memory");
+            for text in run {
+                builder.push(sink, text, &secret(row)).expect("small");
+                row += 1;
+            }
         }
+        builder.finish(sink).expect("memory")
     }
 
-    #[test]
-    fn a_block_is_small_unless_one_event_alone_is_larger() {
-        let texts: Vec<Vec<u8>> = [10, 100_000, 16_000, 60_000, 10].map(|length| text(length, 0)).into();
-        let sizes: Vec<u32> = blocks(&texts).blocks.iter().map(|block| block.raw_bytes).collect();
-        let head = |rows: u32| 4 + 16 * rows;
-        assert_eq!(sizes, [10 + head(1), 100_000 + head(1), 16_000 + head(1), 60_000 + head(1), 10 + head(1)]);
+    fn secret(row: usize) -> Vec<u8> {
+        if row % 10 == 3 { Vec::new() } else { row.to_le_bytes().to_vec() }
     }
 
-    #[test]
-    fn a_damaged_block_is_an_error_wherever_the_damage_is() {
-        let texts: Vec<Vec<u8>> = (0..60).map(|n| text(700, n)).collect();
-        let blocks = blocks(&texts);
-        assert!(blocks.blocks.len() > 1);
-        let mut reader = Reader::new().expect("memory");
-        let good = blocks.blocks[1].bytes.to_vec();
-        for at in 0..good.len() {
-            for flip in [1, 0x80] {
-                let mut bytes = good.clone();
-                bytes[at] ^= flip;
-                // A few bits of a frame mean nothing: then the data is still what was written.
-                match with_bytes(&blocks, 1, bytes).decode(1, &mut reader) {
-                    Err(error) => assert!(matches!(error, SegmentError::Corrupt { block: 1, .. }), "{error}"),
-                    Ok(decoded) => assert_eq!(decoded.raw, blocks.decode(1, &mut reader).expect("whole").raw),
+    fn rows(runs: &[Vec<Vec<u8>>]) -> u32 {
+        u32::try_from(runs.iter().map(Vec::len).sum::<usize>()).expect("small")
+    }
+
+    fn runs() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
+        let length = prop_oneof![9 => 0_usize..1_500, 1 => 0_usize..90_000];
+        let text = (length, 0_usize..251).prop_map(|(length, salt)| text(length, salt));
+        prop::collection::vec(prop::collection::vec(text, 1..60), 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn every_row_comes_back_from_its_block(runs in runs(), asked in prop::collection::vec(any::<prop::sample::Index>(), 30)) {
+            let naive: Vec<&Vec<u8>> = runs.iter().flatten().collect();
+            for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
+                let mut reader = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                for at in asked.iter().filter(|_| !naive.is_empty()) {
+                    let at = at.index(naive.len());
+                    let row = u32::try_from(at).expect("small");
+                    let secret = secret(at);
+                    let decoded = reader.decode(row).expect("there");
+                    prop_assert_eq!(decoded.row(row), Some((naive[at].as_slice(), secret.as_slice())));
+                }
+                let mut at = 0;
+                for block in reader.all().expect("there") {
+                    let decoded = reader.block(&block).expect("whole");
+                    for row in block.rows {
+                        let secret = secret(at);
+                        prop_assert_eq!(row as usize, at);
+                        prop_assert_eq!(decoded.row(row), Some((naive[at].as_slice(), secret.as_slice())));
+                        at += 1;
+                    }
+                }
+                prop_assert_eq!(at, naive.len());
+                let beyond = matches!(reader.decode(rows(&runs)), Err(SegmentError::NoRow { .. }));
+                prop_assert!(beyond);
+            }
+        }
+
+        #[test]
+        fn a_block_is_of_one_log_and_none_is_large(runs in runs()) {
+            for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
+                let reader = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                let all = reader.all().expect("there");
+                let mut begin = 0;
+                for (run, bytes) in runs.iter().zip(&blocks.run_bytes) {
+                    let end = begin + u32::try_from(run.len()).expect("small");
+                    let within: Vec<&Block> = all.iter().filter(|block| block.rows.start >= begin && block.rows.start < end).collect();
+                    prop_assert!(within.iter().all(|block| block.rows.end <= end));
+                    prop_assert_eq!(within.iter().map(|block| u64::from(block.page.stored_bytes)).sum::<u64>(), *bytes);
+                    begin = end;
+                }
+                prop_assert_eq!(runs.len(), blocks.run_bytes.len());
+                for block in &all {
+                    let raw = source.page(block.page).expect("there").len();
+                    prop_assert!(raw <= PAGE_BYTES_MAX || block.rows.len() == 1);
                 }
             }
         }
-        for length in 0..good.len() {
-            let cut = with_bytes(&blocks, 1, good[..length].to_vec());
-            assert!(cut.decode(1, &mut reader).is_err(), "cut at {length}");
+
+        #[test]
+        fn blocks_taken_over_are_what_they_were(runs in runs(), few in 0_usize..80) {
+            let before = text(300, 1);
+            for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
+                let from = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                let merge = |sink: &mut dyn Sink| {
+                    let mut builder = BlocksBuilder::new();
+                    builder.begin_run(sink).expect("memory");
+                    (0..few).for_each(|_| builder.push(sink, &before, b"").expect("small"));
+                    for block in from.all().expect("there") {
+                        let count = u32::try_from(block.rows.len()).expect("small");
+                        if !builder.adopt(sink, &from.packed(&block).expect("there"), count).expect("memory") {
+                            let decoded = from.block(&block).expect("whole");
+                            for row in block.rows {
+                                let (text, secret) = decoded.row(row).expect("there");
+                                builder.push(sink, text, secret).expect("small");
+                            }
+                        }
+                    }
+                    builder.finish(sink).expect("memory").table
+                };
+                for (merged, source) in everywhere(merge) {
+                    let all = rows(&runs) + u32::try_from(few).expect("small");
+                    let mut reader = BlocksReader::new(&merged, &*source, all);
+                    for (at, text) in runs.iter().flatten().enumerate() {
+                        let row = u32::try_from(at + few).expect("small");
+                        let secret = secret(at);
+                        let decoded = reader.decode(row).expect("there");
+                        prop_assert_eq!(decoded.row(row), Some((text.as_slice(), secret.as_slice())));
+                    }
+                    let small = |block: &&Block| source.page(block.page).expect("there").len() < BLOCK_TEXT_BYTES / 2;
+                    let blocks = reader.all().expect("there");
+                    for pair in blocks.windows(2) {
+                        prop_assert!(!pair.iter().all(|block| small(&block)), "{:?} could be one", pair);
+                    }
+                }
+            }
         }
-        assert!(blocks.decode(9, &mut reader).is_err());
+
+        #[test]
+        fn a_page_of_any_bytes_never_panics(
+            bytes in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..400),
+            count in 0_u32..9,
+        ) {
+            let runs = [vec![text(100, 1); 20]];
+            let (blocks, _) = everywhere(|sink| build(sink, &runs)).remove(0);
+            for raw in [bytes.clone(), [count.to_le_bytes().as_slice(), &bytes].concat()] {
+                let source = Anything(raw.into());
+                let mut reader = BlocksReader::new(&blocks.table, &source, 20);
+                if let Ok(decoded) = reader.decode(3) {
+                    prop_assert!(decoded.rows.clone().all(|row| decoded.row(row).is_some()));
+                }
+                let first = reader.all().expect("there").remove(0);
+                prop_assert!(reader.block(&first).is_err());
+            }
+        }
     }
 
     #[test]
-    fn a_whole_block_of_other_rows_is_an_error() {
-        let blocks = blocks(&(0..61).map(|n| text(700, n)).collect::<Vec<_>>());
-        let other = blocks.blocks.last().expect("there").bytes.to_vec();
-        let mut reader = Reader::new().expect("memory");
-        let swapped = with_bytes(&blocks, 0, other);
-        let error = swapped.decode(0, &mut reader).expect_err("another block");
-        assert_eq!(error, SegmentError::Corrupt { block: 0, what: "its length differs" });
+    fn a_block_of_fewer_rows_than_lie_up_to_the_next_one_is_damage() {
+        let (blocks, source) = everywhere(|sink| build(sink, &[vec![text(700, 1); 200]])).remove(2);
+        let mut table = blocks.table.clone();
+        let last = table.entries.last().expect("there").page;
+        table.entries[0].page = last;
+        let mut reader = BlocksReader::new(&table, &*source, 200);
+        let first = reader.all().expect("there").remove(0);
+        assert!(matches!(reader.block(&first), Err(SegmentError::Corrupt { section: "events", .. })));
+        let row = first.rows.end - 1;
+        assert!(
+            matches!(reader.decode(row), Err(SegmentError::Corrupt { section: "events", page, .. }) if page == last)
+        );
     }
 }

@@ -1,312 +1,297 @@
-//! What is known of every row without reading its block: its log and index, position, times and
-//! status.
+//! A column: one number of every row.
 //!
-//! **Invariant:** every column has one entry per row; the runs of logs cover the rows without gaps,
-//! in ascending order of logs.
+//! A page holds the numbers of [`COLUMN_ROWS`] rows, little-endian, each in as many bytes as the column
+//! is wide; the last page holds what remains. A page's key is its first row.
+//!
+//! **Invariant:** a column has a number for every row, or no page at all.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use annals_model::Time;
 
-use crate::error::number;
-use crate::{Key, Logs, ROWS_MAX, SegmentError};
+use crate::SegmentError;
+use crate::codec::widened;
+use crate::page::{Column, Form, PageRef, Sink, Source};
+use crate::table::{Table, TableBuilder};
 
-/// One row as the columns take it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) log: u32,
-    pub(crate) index: u64,
-    pub(crate) position: u64,
-    pub(crate) recorded: Time,
-    pub(crate) shown: Time,
-    pub(crate) status: u16,
-}
+/// Rows of one page.
+pub(crate) const COLUMN_ROWS: u32 = 8_192;
+/// How many pages a reader remembers.
+const REMEMBERED: usize = 4;
 
-/// The least and greatest of some times, and whether they never decrease.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) min: Time,
-    pub(crate) max: Time,
-    pub(crate) ordered: bool,
-}
-
-/// The rows of one log.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) log: u32,
-    pub(crate) rows: Range<u32>,
-    pub(crate) indexes: Range<u64>,
-    pub(crate) recorded: Bounds,
-    pub(crate) shown: Bounds,
-}
-
-/// Rows that a search is restricted to, and how they lie.
-#[derive(Clone, Debug)]
-pub(crate) struct Span {
-    pub(crate) rows: Range<u32>,
-    /// Whether positions ascend with the rows.
-    pub(crate) by_place: bool,
-    /// Whether, besides, the times shown never decrease with the rows.
-    pub(crate) by_time: bool,
-}
-
-/// The columns of a segment.
+/// A column in the making.
 #[derive(Debug)]
-pub(crate) struct Columns {
-    positions: Box<[u64]>,
-    recorded: Box<[Time]>,
-    /// `None` where every event shows the time recorded.
-    shown: Option<Box<[Time]>>,
-    status: Box<[u16]>,
-    /// `None` where each log's indexes have no gaps.
-    indexes: Option<Box<[u64]>>,
-    /// The rows by position; `None` where they lie so.
-    by_position: Option<Box<[u32]>>,
-    runs: Box<[Run]>,
-    /// Whether times shown never decrease over all rows.
-    times_ordered: bool,
-    bounds: Option<(Bounds, Bounds)>,
+pub(crate) struct ColumnBuilder {
+    section: &'static str,
+    column: Column,
+    table: TableBuilder,
+    rows: u32,
+    open: Vec<u8>,
 }
 
-/// Columns in the making.
-#[derive(Debug, Default)]
-pub(crate) struct ColumnsBuilder {
-    positions: Vec<u64>,
-    recorded: Vec<Time>,
-    shown: Vec<Time>,
-    status: Vec<u16>,
-    indexes: Vec<u64>,
-    runs: Vec<Run>,
-    same: bool,
-    dense: bool,
-    times_ordered: bool,
+/// Reads a column.
+pub(crate) struct ColumnReader<'s> {
+    table: &'s Table,
+    source: &'s dyn Source,
+    width: u8,
+    /// Pages by their number, each in the place of its lowest bits.
+    remembered: [Option<Page>; REMEMBERED],
 }
 
-impl Bounds {
-    fn one(time: Time) -> Bounds {
-        Bounds { min: time, max: time, ordered: true }
-    }
-
-    fn add(&mut self, before: Time, time: Time) {
-        self.ordered &= before <= time;
-        self.min = self.min.min(time);
-        self.max = self.max.max(time);
-    }
-
-    fn join(self, other: Bounds) -> Bounds {
-        Bounds { min: self.min.min(other.min), max: self.max.max(other.max), ordered: false }
-    }
+/// A page, as it is remembered.
+#[derive(Clone, Debug)]
+struct Page {
+    number: u32,
+    at: PageRef,
+    raw: Arc<[u8]>,
 }
 
-impl ColumnsBuilder {
-    pub(crate) fn new(rows: usize) -> ColumnsBuilder {
-        ColumnsBuilder {
-            positions: Vec::with_capacity(rows),
-            recorded: Vec::with_capacity(rows),
-            shown: Vec::with_capacity(rows),
-            status: Vec::with_capacity(rows),
-            indexes: Vec::with_capacity(rows),
-            runs: Vec::new(),
-            same: true,
-            dense: true,
-            times_ordered: true,
-        }
+/// A time as a number in the same order.
+pub(crate) fn from_time(time: Time) -> u64 {
+    time.us().cast_unsigned() ^ 1 << 63
+}
+
+/// The time of such a number.
+pub(crate) fn to_time(number: u64) -> Time {
+    Time::from_us((number ^ 1 << 63).cast_signed())
+}
+
+impl ColumnBuilder {
+    /// A column of numbers of so many bytes, 1, 2, 4 or 8; `near` where neighbours lie close together.
+    pub(crate) fn new(section: &'static str, width: u8, near: bool) -> ColumnBuilder {
+        let table = TableBuilder::new(section);
+        ColumnBuilder { section, column: Column { width, near }, table, rows: 0, open: Vec::new() }
     }
 
-    /// Adds the next row.
+    /// Adds the next row's number.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::OutOfOrder`] unless logs ascend, and indexes and positions within each.
-    pub(crate) fn push(&mut self, entry: Entry) -> Result<(), SegmentError> {
-        let row = u32::try_from(self.positions.len()).ok().filter(|row| *row < ROWS_MAX);
-        let row = row.ok_or(SegmentError::TooLarge { what: "rows", max: u64::from(ROWS_MAX) })?;
-        let late = SegmentError::OutOfOrder { position: entry.position };
-        let (position, recorded, shown) = (self.positions.last(), self.recorded.last(), self.shown.last());
-        let open = self.runs.last_mut();
-        self.times_ordered &= shown.is_none_or(|before| *before <= entry.shown);
-        if let (Some(run), Some(position), Some(recorded), Some(shown)) = (open, position, recorded, shown)
-            && run.log >= entry.log
-        {
-            if run.log > entry.log || entry.index < run.indexes.end || entry.position <= *position {
-                return Err(late);
-            }
-            self.dense &= entry.index == run.indexes.end;
-            run.rows.end = row + 1;
-            run.indexes.end = entry.index.saturating_add(1);
-            run.recorded.add(*recorded, entry.recorded);
-            run.shown.add(*shown, entry.shown);
-        } else {
-            self.runs.push(Run {
-                log: entry.log,
-                rows: row..row + 1,
-                indexes: entry.index..entry.index.saturating_add(1),
-                recorded: Bounds::one(entry.recorded),
-                shown: Bounds::one(entry.shown),
-            });
+    /// [`SegmentError::TooLarge`] if the column is too narrow for it, or what the sink says.
+    pub(crate) fn push(&mut self, sink: &mut dyn Sink, value: u64) -> Result<(), SegmentError> {
+        let bytes = value.to_le_bytes();
+        let (kept, rest) = bytes.split_at(usize::from(self.column.width).min(bytes.len()));
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(SegmentError::TooLarge { what: self.section, max: (1 << (8 * kept.len())) - 1 });
         }
-        self.same &= entry.shown == entry.recorded;
-        self.positions.push(entry.position);
-        self.recorded.push(entry.recorded);
-        self.shown.push(entry.shown);
-        self.status.push(entry.status);
-        self.indexes.push(entry.index);
+        self.open.extend_from_slice(kept);
+        self.rows += 1;
+        if self.rows.is_multiple_of(COLUMN_ROWS) { self.close(sink) } else { Ok(()) }
+    }
+
+    /// The column's pages.
+    ///
+    /// # Errors
+    ///
+    /// What the sink says.
+    pub(crate) fn finish(mut self, sink: &mut dyn Sink) -> Result<Table, SegmentError> {
+        self.close(sink)?;
+        self.table.finish(sink)
+    }
+
+    fn close(&mut self, sink: &mut dyn Sink) -> Result<(), SegmentError> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let first = u64::from((self.rows - 1) / COLUMN_ROWS * COLUMN_ROWS);
+        self.table.push(first, sink.page(&self.open, Form::Numbers(&[self.column]))?);
+        self.open.clear();
+        Ok(())
+    }
+}
+
+impl<'s> ColumnReader<'s> {
+    /// Reads a column of numbers of so many bytes.
+    pub(crate) fn new(table: &'s Table, source: &'s dyn Source, width: u8) -> ColumnReader<'s> {
+        ColumnReader { table, source, width, remembered: [const { None }; REMEMBERED] }
+    }
+
+    /// A row's number.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Corrupt`] if the column has no such row, or what the source says.
+    pub(crate) fn get(&mut self, row: u32) -> Result<u64, SegmentError> {
+        let (width, section) = (usize::from(self.width), self.table.section);
+        let page = self.page(row / COLUMN_ROWS)?;
+        let begin = (row % COLUMN_ROWS) as usize * width;
+        let bytes = page.raw.get(begin..begin + width);
+        bytes.map(widened).ok_or_else(|| SegmentError::corrupt(section, page.at, "it ends before a row"))
+    }
+
+    /// The numbers of some rows, in order, each with its row.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ColumnReader::get`].
+    pub(crate) fn each(&mut self, rows: Range<u32>, mut f: impl FnMut(u32, u64)) -> Result<(), SegmentError> {
+        let (width, section) = (usize::from(self.width), self.table.section);
+        let mut row = rows.start;
+        while row < rows.end {
+            let number = row / COLUMN_ROWS;
+            let until = rows.end.min((number + 1).saturating_mul(COLUMN_ROWS));
+            let page = self.page(number)?;
+            let within = |row: u32| (row - number * COLUMN_ROWS) as usize * width;
+            let bytes = page.raw.get(within(row)..within(until));
+            let bytes = bytes.ok_or_else(|| SegmentError::corrupt(section, page.at, "it ends before a row"))?;
+            for (row, number) in (row..until).zip(bytes.chunks_exact(width)) {
+                f(row, widened(number));
+            }
+            row = until;
+        }
         Ok(())
     }
 
-    /// The columns, given the rows by position.
-    pub(crate) fn finish(self, by_position: Vec<u32>) -> Columns {
-        let in_place = by_position.is_sorted();
-        let both = self.runs.iter().map(|run| (run.recorded, run.shown));
-        Columns {
-            bounds: both.reduce(|(recorded, shown), run| (recorded.join(run.0), shown.join(run.1))),
-            positions: self.positions.into(),
-            recorded: self.recorded.into(),
-            shown: (!self.same).then(|| self.shown.into()),
-            status: self.status.into(),
-            indexes: (!self.dense).then(|| self.indexes.into()),
-            by_position: (!in_place).then(|| by_position.into()),
-            runs: self.runs.into(),
-            times_ordered: self.times_ordered,
+    /// The first of some rows whose number fails a test, which holds up to some row and not from there
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ColumnReader::get`].
+    pub(crate) fn partition(
+        &mut self,
+        rows: &Range<u32>,
+        mut test: impl FnMut(u64) -> bool,
+    ) -> Result<u32, SegmentError> {
+        if rows.is_empty() {
+            return Ok(rows.start);
         }
+        // First the pages, by their first rows, then the rows of the last page that begins before.
+        let (mut from, mut until) = (rows.start / COLUMN_ROWS + 1, (rows.end - 1) / COLUMN_ROWS + 1);
+        while from < until {
+            let middle = from + (until - from) / 2;
+            if test(self.get(middle * COLUMN_ROWS)?) { from = middle + 1 } else { until = middle }
+        }
+        let (mut from, mut until) =
+            (rows.start.max((from - 1) * COLUMN_ROWS), rows.end.min(from.saturating_mul(COLUMN_ROWS)));
+        while from < until {
+            let middle = from + (until - from) / 2;
+            if test(self.get(middle)?) { from = middle + 1 } else { until = middle }
+        }
+        Ok(from)
+    }
+
+    fn page(&mut self, number: u32) -> Result<&Page, SegmentError> {
+        let ColumnReader { table, source, .. } = *self;
+        let missing = SegmentError::corrupt(table.section, PageRef::default(), "there is no page for a row");
+        let slot = self.remembered.get_mut(number as usize % REMEMBERED).ok_or(missing.clone())?;
+        if slot.as_ref().is_none_or(|page| page.number != number) {
+            let first = u64::from(number) * u64::from(COLUMN_ROWS);
+            let entry = table.find(source, first)?.filter(|entry| entry.key == first).ok_or(missing.clone())?;
+            let raw = table.read(source, entry.page)?;
+            *slot = Some(Page { number, at: entry.page, raw });
+        }
+        slot.as_ref().ok_or(missing)
     }
 }
 
-impl Columns {
-    pub(crate) fn len(&self) -> u32 {
-        self.runs.last().map_or(0, |run| run.rows.end)
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::file::testing::{Anything, everywhere};
+
+    fn build(sink: &mut dyn Sink, width: u8, near: bool, values: &[u64]) -> Table {
+        let mut column = ColumnBuilder::new("numbers", width, near);
+        values.iter().for_each(|value| column.push(sink, *value).expect("fits"));
+        column.finish(sink).expect("memory")
     }
 
-    pub(crate) fn runs(&self) -> &[Run] {
-        &self.runs
+    fn row(at: usize) -> u32 {
+        u32::try_from(at).expect("small")
     }
 
-    /// The run of a log.
-    pub(crate) fn run_of(&self, log: u32) -> Option<&Run> {
-        let at = self.runs.binary_search_by_key(&log, |run| run.log).ok()?;
-        self.runs.get(at)
+    /// Numbers that ascend where `step` is not too large, in so many bytes.
+    fn values(rows: usize, width: u8, step: u64) -> Vec<u64> {
+        let mask = u64::MAX >> (64 - 8 * u32::from(width));
+        (0..rows as u64).map(|row| row.wrapping_mul(step) & mask).collect()
     }
 
-    /// The run that a row lies in.
-    pub(crate) fn run_at(&self, row: u32) -> Option<&Run> {
-        self.runs.get(self.runs.partition_point(|run| run.rows.end <= row))
-    }
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Where the rows of some logs lie.
-    pub(crate) fn span(&self, logs: Logs) -> Span {
-        match logs {
-            Logs::One(log) => self.run_of(log).map_or(Span { rows: 0..0, by_place: true, by_time: true }, |run| Span {
-                rows: run.rows.clone(),
-                by_place: true,
-                by_time: run.shown.ordered,
-            }),
-            Logs::All | Logs::AllBut(_) => {
-                let by_place = self.by_position.is_none();
-                Span { rows: 0..self.len(), by_place, by_time: by_place && self.times_ordered }
+        #[test]
+        fn a_column_is_what_a_list_of_its_numbers_is(
+            rows in prop_oneof![0_usize..40, 8_100_usize..8_300, 0_usize..100_000],
+            width in prop::sample::select(vec![2_u8, 4, 8]),
+            near in any::<bool>(),
+            step in prop_oneof![0_u64..9, any::<u64>()],
+            asked in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        ) {
+            let naive = values(rows, width, step);
+            for (table, source) in everywhere(|sink| build(sink, width, near, &naive)) {
+                let mut reader = ColumnReader::new(&table, &*source, width);
+                if rows > 0 {
+                    for at in &asked {
+                        let at = at.index(rows);
+                        prop_assert_eq!(reader.get(row(at)).expect("there"), naive[at]);
+                    }
+                }
+                let (from, until) = (asked[0].index(rows + 1), asked[1].index(rows + 1));
+                let mut seen = Vec::new();
+                reader.each(row(from)..row(until), |row, value| seen.push((row, value))).expect("there");
+                let part = naive.get(from..until).unwrap_or_default();
+                let expected: Vec<(u32, u64)> = (row(from)..).zip(part.iter().copied()).collect();
+                prop_assert_eq!(seen, expected);
+                if naive.is_sorted() && from <= until {
+                    for edge in [0, 1, step.wrapping_mul(asked[2].index(rows + 1) as u64), u64::MAX] {
+                        let found = reader.partition(&(row(from)..row(until)), |value| value < edge).expect("there");
+                        prop_assert_eq!(found, row(from + part.partition_point(|value| *value < edge)));
+                    }
+                }
+                prop_assert!(reader.get(row(rows)).is_err());
             }
         }
-    }
 
-    /// The bounds of the times recorded and of the times shown, over all rows.
-    pub(crate) fn bounds(&self) -> Option<(Bounds, Bounds)> {
-        self.bounds
-    }
-
-    /// The rows by position, where they don't lie so.
-    pub(crate) fn by_position(&self) -> Option<&[u32]> {
-        self.by_position.as_deref()
-    }
-
-    /// The rows by position, wherever they lie.
-    pub(crate) fn rows_by_position(&self) -> Box<dyn Iterator<Item = u32> + '_> {
-        match &self.by_position {
-            Some(rows) => Box::new(rows.iter().copied()),
-            None => Box::new(0..self.len()),
+        #[test]
+        fn a_page_of_any_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), asked in 0_u32..20_000) {
+            let (table, _) = everywhere(|sink| build(sink, 4, true, &values(20_000, 4, 1))).remove(0);
+            let source = Anything(bytes.into());
+            let mut reader = ColumnReader::new(&table, &source, 4);
+            let there = reader.get(asked).is_ok();
+            prop_assert_eq!(there, (asked as usize % 8_192 + 1) * 4 <= source.0.len());
+            prop_assert!(reader.each(0..20_000, |_, _| ()).is_err());
+            let _ = reader.partition(&(0..20_000), |value| value < 5);
         }
     }
 
-    /// From the first position up to the last, exclusive.
-    pub(crate) fn positions(&self) -> Range<u64> {
-        let (first, last) = match self.by_position.as_deref() {
-            Some(rows) => (rows.first().copied(), rows.last().copied()),
-            None => (Some(0), self.len().checked_sub(1)),
-        };
-        match (first, last) {
-            (Some(first), Some(last)) => self.position(first)..self.position(last).saturating_add(1),
-            _ => 0..0,
+    #[test]
+    fn a_number_that_is_too_wide_is_refused() {
+        everywhere(|sink| {
+            let mut column = ColumnBuilder::new("statuses", 2, false);
+            column.push(sink, 65_535).expect("fits");
+            let error = column.push(sink, 65_536).expect_err("too wide");
+            assert!(matches!(error, SegmentError::TooLarge { what: "statuses", max: 65_535 }), "{error}");
+        });
+    }
+
+    #[test]
+    fn times_keep_their_order_as_numbers() {
+        let times = [Time::MIN, Time::from_us(-1), Time::from_us(0), Time::from_us(1), Time::MAX];
+        assert!(times.map(from_time).is_sorted());
+        assert_eq!(times.map(from_time).map(to_time), times);
+    }
+
+    #[test]
+    fn a_span_of_a_large_column_is_found_in_few_pages() {
+        struct Counting(Arc<dyn Source>, std::sync::atomic::AtomicUsize);
+        impl Source for Counting {
+            fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.0.page(at)
+            }
+            fn packed(&self, at: PageRef) -> Result<crate::page::Packed, SegmentError> {
+                self.0.packed(at)
+            }
         }
+        let naive = values(500_000, 8, 3);
+        let (table, source) = everywhere(|sink| build(sink, 8, true, &naive)).remove(0);
+        let counting = Counting(source, 0.into());
+        let mut reader = ColumnReader::new(&table, &counting, 8);
+        assert_eq!(reader.partition(&(0..500_000), |value| value < 999_999).expect("there"), 333_333);
+        let pages = counting.1.into_inner();
+        assert!(pages <= 7, "{pages} of 62");
     }
-
-    // Rows come from this segment's own index, so the defaults below are never taken.
-
-    pub(crate) fn position(&self, row: u32) -> u64 {
-        self.positions.get(row as usize).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn recorded(&self, row: u32) -> Time {
-        self.recorded.get(row as usize).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn shown(&self, row: u32) -> Time {
-        self.shown.as_deref().unwrap_or(&self.recorded).get(row as usize).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn key(&self, row: u32) -> Key {
-        let status = self.status.get(row as usize).copied().unwrap_or_default();
-        Key { time: self.shown(row), status, position: self.position(row) }
-    }
-
-    /// The index of a row in its run.
-    pub(crate) fn index(&self, run: &Run, row: u32) -> u64 {
-        match &self.indexes {
-            Some(indexes) => indexes.get(row as usize).copied().unwrap_or_default(),
-            None => run.indexes.start + u64::from(row.saturating_sub(run.rows.start)),
-        }
-    }
-
-    /// The row of an index in a run.
-    pub(crate) fn find_index(&self, run: &Run, index: u64) -> Option<u32> {
-        let row = partition(&run.rows, |row| self.index(run, row) < index);
-        (row < run.rows.end && self.index(run, row) == index).then_some(row)
-    }
-
-    /// One row as it was taken.
-    pub(crate) fn entry(&self, run: &Run, row: u32) -> Entry {
-        let Key { time, status, position } = self.key(row);
-        Entry { log: run.log, index: self.index(run, row), position, recorded: self.recorded(row), shown: time, status }
-    }
-
-    /// The log of every row.
-    pub(crate) fn log_of_rows(&self) -> Vec<u32> {
-        self.runs.iter().flat_map(|run| std::iter::repeat_n(run.log, run.rows.len())).collect()
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.positions)
-            + size_of_val(&*self.recorded)
-            + self.shown.as_deref().map_or(0, size_of_val)
-            + size_of_val(&*self.status)
-            + self.indexes.as_deref().map_or(0, size_of_val)
-            + self.by_position.as_deref().map_or(0, size_of_val)
-            + size_of_val(&*self.runs)
-    }
-}
-
-/// The first of some rows that fails a test, which holds up to some row and not from there on.
-pub(crate) fn partition(rows: &Range<u32>, test: impl Fn(u32) -> bool) -> u32 {
-    let (mut from, mut until) = (rows.start, rows.end);
-    while from < until {
-        let middle = from + (until - from) / 2;
-        if test(middle) {
-            from = middle + 1;
-        } else {
-            until = middle;
-        }
-    }
-    from
-}
-
-/// How many rows there are, as a row's number.
-pub(crate) fn row_number(count: usize) -> Result<u32, SegmentError> {
-    number(count, "rows")
 }

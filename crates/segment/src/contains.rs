@@ -7,17 +7,31 @@ use memchr::memmem;
 /// So many bytes of the texts tell which byte of the part is rare in them.
 const SAMPLE_BYTES: usize = 4_096;
 
-/// Calls `hit` with the number of every text that holds `part`, in ascending order, once each.
+/// What finds a part in texts.
+pub(crate) struct Finder<'p> {
+    /// Finds it where case doesn't matter.
+    plain: memmem::Finder<'p>,
+    /// How it is found where case does matter, if it has letters.
+    folded: Option<Folded>,
+}
+
+struct Folded {
+    /// Where in the part its rarest byte stands.
+    rare_at: usize,
+    lower: u8,
+    upper: u8,
+}
+
+/// Calls `hit` with the number of every text that holds a part of `length` bytes, in ascending order,
+/// once each.
 ///
-/// `ends` are the ends of the texts in `texts`; `has_upper` says whether an ASCII capital is among
-/// them. `part` is ASCII in lower case and not empty.
-pub(crate) fn scan(texts: &[u8], ends: &[u32], has_upper: bool, part: &[u8], mut hit: impl FnMut(u32)) {
-    let finder = Finder::new(texts, has_upper, part);
+/// `ends` are the ends of the texts; `find` gives the first place of the part at or after another.
+pub(crate) fn scan(ends: &[u32], length: usize, find: impl Fn(usize) -> Option<usize>, mut hit: impl FnMut(u32)) {
     let (mut value, mut from) = (0, 0);
-    while let Some(at) = finder.find(texts, from) {
+    while let Some(at) = find(from) {
         value = advance(ends, value, at);
         let Some(end) = ends.get(value).map(|end| *end as usize) else { break };
-        if at + part.len() > end {
+        if at + length > end {
             from = at + 1;
             continue;
         }
@@ -39,25 +53,15 @@ fn advance(ends: &[u32], mut value: usize, at: usize) -> usize {
     value + window.partition_point(passed)
 }
 
-enum Finder<'p> {
-    /// Case doesn't matter: the part, or the texts, have one case only.
-    Plain(Box<memmem::Finder<'p>>),
-    Folded {
-        part: &'p [u8],
-        /// Where in the part its rarest byte stands.
-        rare_at: usize,
-        lower: u8,
-        upper: u8,
-    },
-}
-
 impl<'p> Finder<'p> {
-    fn new(texts: &[u8], has_upper: bool, part: &'p [u8]) -> Finder<'p> {
-        if !has_upper || !part.iter().any(u8::is_ascii_alphabetic) {
-            return Finder::Plain(Box::new(memmem::Finder::new(part)));
+    /// Finds `part`, which is in lower case and not empty, in texts that are like `sample`.
+    pub(crate) fn new(part: &'p [u8], sample: &[u8]) -> Finder<'p> {
+        let plain = memmem::Finder::new(part);
+        if !part.iter().any(u8::is_ascii_alphabetic) {
+            return Finder { plain, folded: None };
         }
         let mut counts = [0_u32; 256];
-        for byte in texts.iter().step_by(texts.len() / SAMPLE_BYTES + 1) {
+        for byte in sample.iter().step_by(sample.len() / SAMPLE_BYTES + 1) {
             if let Some(count) = counts.get_mut(usize::from(byte.to_ascii_lowercase())) {
                 *count += 1;
             }
@@ -65,19 +69,26 @@ impl<'p> Finder<'p> {
         let frequency = |byte: u8| counts.get(usize::from(byte.to_ascii_lowercase())).copied();
         let rare = part.iter().copied().enumerate().min_by_key(|(_, byte)| frequency(*byte));
         let (rare_at, rare) = rare.unwrap_or_default();
-        Finder::Folded { part, rare_at, lower: rare.to_ascii_lowercase(), upper: rare.to_ascii_uppercase() }
+        let folded = Folded { rare_at, lower: rare.to_ascii_lowercase(), upper: rare.to_ascii_uppercase() };
+        Finder { plain, folded: Some(folded) }
     }
 
-    /// Where the part first begins at `from` or later.
-    fn find(&self, texts: &[u8], from: usize) -> Option<usize> {
-        match self {
-            Finder::Plain(finder) => finder.find(texts.get(from..)?).map(|at| from + at),
-            Finder::Folded { part, rare_at, lower, upper } => {
-                let rest = texts.get(from + rare_at..)?;
+    /// What it finds.
+    pub(crate) fn part(&self) -> &[u8] {
+        self.plain.needle()
+    }
+
+    /// Where the part first begins at `from` or later; `has_upper` says whether an ASCII capital is in
+    /// the texts.
+    pub(crate) fn find(&self, texts: &[u8], has_upper: bool, from: usize) -> Option<usize> {
+        match &self.folded {
+            Some(Folded { rare_at, lower, upper }) if has_upper => {
+                let (part, rest) = (self.part(), texts.get(from + rare_at..)?);
                 memchr::memchr2_iter(*lower, *upper, rest)
                     .map(|at| from + at)
                     .find(|at| texts.get(*at..at + part.len()).is_some_and(|have| have.eq_ignore_ascii_case(part)))
             }
+            _ => self.plain.find(texts.get(from..)?).map(|at| from + at),
         }
     }
 }
@@ -98,7 +109,9 @@ mod tests {
             .collect();
         let has_upper = joined.bytes().any(|byte| byte.is_ascii_uppercase());
         let mut hits = Vec::new();
-        scan(joined.as_bytes(), &ends, has_upper, part.as_bytes(), |value| hits.push(value));
+        let finder = Finder::new(part.as_bytes(), joined.as_bytes());
+        let find = |from| finder.find(joined.as_bytes(), has_upper, from);
+        scan(&ends, part.len(), find, |value| hits.push(value));
         assert_eq!(hits, expect, "{part} in {texts:?}");
     }
 

@@ -1,46 +1,94 @@
-//! What can go wrong with a segment.
+//! What can be wrong with a segment.
 
-use thiserror::Error;
+use std::error::Error;
+use std::sync::Arc;
 
-/// Why a segment can't be built, merged or read. Nothing is changed by a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+use crate::page::PageRef;
+
+/// What kept an error below from being mended here.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Why a segment can't be built, written or read.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// A block's bytes are not those that were written. None of its events can be trusted.
-    #[error("block {block} is damaged ({what}): restore the segment from a copy")]
-    Corrupt {
-        /// The block's number, from 0.
-        block: u32,
-        /// What does not hold.
-        what: &'static str,
-    },
-    /// Positions don't ascend, or indexes don't ascend with them within a log.
-    #[error("the event at position {position} is out of order: hand events in as they were committed")]
+    /// Events came in another order than that of their commits.
+    #[error("the event at position {position} is out of order: events are taken in the order of their commits")]
     OutOfOrder {
-        /// The position of the event that comes too late.
+        /// The event's position.
         position: u64,
     },
-    /// More than one segment can hold.
-    #[error("a segment holds at most {max} {what}: make smaller ones")]
+    /// More than one segment takes.
+    #[error("a segment takes at most {max} {what}: build several smaller ones")]
     TooLarge {
-        /// What is counted.
+        /// Of what there is too much.
         what: &'static str,
-        /// How many of them there may be.
+        /// How much there may be.
         max: u64,
     },
-    /// The segment has no such row.
+    /// A row was asked for that isn't there.
     #[error("there is no row {row}: the segment has {rows}")]
     NoRow {
-        /// The row asked for.
+        /// The row.
         row: u32,
-        /// How many rows there are.
+        /// How many there are.
         rows: u32,
     },
-    /// The compressor failed, for want of memory.
-    #[error("a block can't be compressed: free some memory and try again")]
+    /// What is there is not what was written.
+    #[error("{section} is damaged at byte {} ({} bytes): {what}", .page.offset, .page.stored_bytes)]
+    Corrupt {
+        /// In which section.
+        section: &'static str,
+        /// In which page.
+        page: PageRef,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A section of a form that this version doesn't know.
+    #[error("it was written by a newer annals (segment version {found}, known up to {known}): start that one")]
+    NewerVersion {
+        /// The version found.
+        found: u32,
+        /// The newest one known here.
+        known: u32,
+    },
+    /// The pages can't be had now.
+    #[error("it can't be read now")]
+    Unreadable {
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// The pages can't be written now.
+    #[error("it can't be written now")]
+    Unwritable {
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// The query's time is over.
+    #[error("the query's time is over")]
+    Late,
+    /// The compressor could not be made, or failed.
+    #[error("zstd failed: free some memory and try again")]
     Compression,
 }
 
-/// A count as the number of a row, value or block.
+impl SegmentError {
+    /// The same damage, with the section that it is in: a source knows only the place.
+    #[must_use]
+    pub fn in_section(self, section: &'static str) -> SegmentError {
+        match self {
+            SegmentError::Corrupt { page, what, .. } => SegmentError::Corrupt { section, page, what },
+            other => other,
+        }
+    }
+
+    pub(crate) fn corrupt(section: &'static str, page: PageRef, what: &'static str) -> SegmentError {
+        SegmentError::Corrupt { section, page, what }
+    }
+}
+
+/// A count as one of 32 bits.
 pub(crate) fn number(count: usize, what: &'static str) -> Result<u32, SegmentError> {
     u32::try_from(count).map_err(|_| SegmentError::TooLarge { what, max: u64::from(u32::MAX) })
 }

@@ -1,67 +1,285 @@
-//! Which rows may carry an event id.
+//! Which rows may carry an id: keyed hashes of ids, each with its row.
 //!
-//! **Invariant:** no row that carries the id is missed; one that carries another may be given.
+//! Two sections, both in the order of hashes. A page of entries, version 1, is the hashes, 8 bytes each,
+//! then the rows, 4 bytes each, little-endian, up to 4,096 of both; they ascend by hash, then row. Its key
+//! is `hash << 24 | row >> 2` of the first one, so that keys ascend also where one hash fills several
+//! pages. Pages of the [filter](filter) keep most ids that are not here from being looked for.
+//!
+//! **Invariant:** no row that carries an id is missed; one that carries another may be given.
+//! **Invariant:** a lookup reads one page of the filter; if that lets it pass, one page of entries, or more
+//! where many rows carry the same id.
 
-use xorf::{BinaryFuse8, Filter as _};
+mod filter;
+mod time;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::dictionary::Dictionary;
+pub(crate) use time::time_of;
 
-/// Keyed hashes of (log, event id), each with its row.
-#[derive(Debug)]
-pub(crate) struct IdTable {
+use crate::SegmentError;
+use crate::error::number;
+use crate::page::{Column, Form, PageRef, Sink, Source};
+use crate::table::{Entry, Table, TableBuilder};
+use filter::FilterWriter;
+
+/// The bits of a hash: with them, a wrong row is given for one id in 100,000 that the filter lets pass.
+const HASH_BITS: u32 = 40;
+/// Entries of a page.
+const PAGE_ENTRIES: usize = 4_096;
+/// What an entry takes.
+const ENTRY_BYTES: usize = 12;
+/// How a page of entries is written.
+const ENTRIES: Form<'static> = Form::Numbers(&[Column { width: 8, near: true }, Column { width: 4, near: false }]);
+
+/// Where the ids of a segment are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IdTables {
+    /// How many there are.
+    pub(crate) ids: u32,
+    pub(crate) filter: Table,
+    pub(crate) entries: Table,
+}
+
+/// The hash of an id, in [`HASH_BITS`].
+pub(crate) fn hash(key: u64, id: &str) -> u64 {
+    xxh3_64_with_seed(id.as_bytes(), key) >> (64 - HASH_BITS)
+}
+
+/// Writes hashes with their rows, given in any order. `sections` are the names of the filter's and of the
+/// entries' section.
+///
+/// # Errors
+///
+/// What the sink says.
+pub(crate) fn write(
+    mut entries: Vec<(u64, u32)>,
+    sections: (&'static str, &'static str),
+    sink: &mut dyn Sink,
+) -> Result<IdTables, SegmentError> {
+    entries.sort_unstable();
+    let mut writer = Writer::new(sections, entries.len());
+    for (hash, row) in entries {
+        writer.push(sink, hash, row)?;
+    }
+    writer.finish(sink)
+}
+
+/// Merges tables; each comes with the new number of each of its rows, which ascend.
+///
+/// # Errors
+///
+/// What the sources and the sink say.
+pub(crate) fn merge(
+    sources: &[(&IdTables, &dyn Source, &[u32])],
+    sections: (&'static str, &'static str),
+    sink: &mut dyn Sink,
+) -> Result<IdTables, SegmentError> {
+    let mut writer = Writer::new(sections, sources.iter().map(|(tables, ..)| tables.ids as usize).sum());
+    let (mut cursors, mut heap) = (Vec::new(), BinaryHeap::new());
+    for (tables, source, moves) in sources {
+        let mut cursor = Cursor::new(tables, *source, moves)?;
+        if let Some((hash, row)) = cursor.next()? {
+            heap.push(Reverse((hash, row, cursors.len())));
+        }
+        cursors.push(cursor);
+    }
+    while let Some(mut top) = heap.peek_mut() {
+        let Reverse((hash, row, at)) = *top;
+        writer.push(sink, hash, row)?;
+        match cursors.get_mut(at).map(Cursor::next).transpose()?.flatten() {
+            Some((hash, row)) => *top = Reverse((hash, row, at)),
+            None => {
+                PeekMut::pop(top);
+            }
+        }
+    }
+    writer.finish(sink)
+}
+
+/// The rows that may carry an id of this hash, in ascending order.
+///
+/// # Errors
+///
+/// What the source says, and [`SegmentError::Corrupt`].
+pub(crate) fn find(tables: &IdTables, source: &dyn Source, hash: u64) -> Result<Vec<u32>, SegmentError> {
+    if !filter::may_hold(&tables.filter, source, hash)? {
+        return Ok(Vec::new());
+    }
+    // The last page that begins with this hash or a smaller one; those before may hold it as well if it
+    // begins with this one.
+    let mut key = key_of(hash, u32::MAX);
+    let mut rows = Vec::new();
+    while let Some(entry) = tables.entries.find(source, key)? {
+        let page = Page::read(&tables.entries, source, entry)?;
+        let start = page.before(hash);
+        let same = (start..page.length).map_while(|at| page.get(at)).take_while(|(have, _)| *have == hash);
+        rows.extend(same.map(|(_, row)| row));
+        match entry.key.checked_sub(1) {
+            Some(before) if start == 0 && page.get(0).is_some_and(|(first, _)| first == hash) => key = before,
+            _ => break,
+        }
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows)
+}
+
+/// Calls `each` with every hash and its row, in order; says so if they are out of order, or not all there.
+///
+/// # Errors
+///
+/// What the source and `each` say, and [`SegmentError::Corrupt`].
+pub(crate) fn each(
+    tables: &IdTables,
+    source: &dyn Source,
+    mut each: impl FnMut(u64, u32) -> Result<(), SegmentError>,
+) -> Result<(), SegmentError> {
+    let (mut last, mut count) = (None, 0_u32);
+    let corrupt = |at: PageRef, what| Err(SegmentError::corrupt(tables.entries.section, at, what));
+    for entry in tables.entries.all(source)? {
+        let page = Page::read(&tables.entries, source, entry)?;
+        for (hash, row) in (0..page.length).map_while(|at| page.get(at)) {
+            if last.is_some_and(|last| last >= (hash, row)) {
+                return corrupt(entry.page, "hashes of ids are out of order");
+            }
+            last = Some((hash, row));
+            count = count.saturating_add(1);
+            each(hash, row)?;
+        }
+    }
+    if count == tables.ids { Ok(()) } else { corrupt(PageRef::default(), "there are not as many ids as it says") }
+}
+
+/// The key of a page that begins with this entry.
+fn key_of(hash: u64, row: u32) -> u64 {
+    hash << 24 | u64::from(row >> 2 & 0x00ff_ffff)
+}
+
+/// Entries on their way into pages.
+struct Writer {
+    ids: u32,
+    entries: TableBuilder,
     key: u64,
-    /// What keeps most ids that are not here from a search; `None` where none can be made.
-    filter: Option<BinaryFuse8>,
-    /// Ascending.
-    hashes: Box<[u64]>,
-    /// The row of each hash.
-    rows: Box<[u32]>,
+    hashes: Vec<u8>,
+    rows: Vec<u8>,
+    filter: FilterWriter,
 }
 
-impl IdTable {
-    /// The table of a dictionary of ids, given the log of every row.
-    pub(crate) fn build(key: u64, ids: &Dictionary, log_of_rows: &[u32]) -> IdTable {
-        let mut entries: Vec<(u64, u32)> = Vec::with_capacity(log_of_rows.len());
-        for value in 0..ids.len() {
-            let id = ids.text(value);
-            ids.posting(value).each(|row| {
-                let log = log_of_rows.get(row as usize).copied().unwrap_or_default();
-                entries.push((hash(key, log, id), row));
-            });
+impl Writer {
+    fn new(sections: (&'static str, &'static str), ids: usize) -> Writer {
+        Writer {
+            ids: 0,
+            entries: TableBuilder::new(sections.1),
+            key: 0,
+            hashes: Vec::new(),
+            rows: Vec::new(),
+            filter: FilterWriter::new(sections.0, ids),
         }
-        entries.sort_unstable();
-        let (hashes, rows): (Vec<u64>, Vec<u32>) = entries.into_iter().unzip();
-        let mut distinct = hashes.clone();
-        distinct.dedup();
-        // A filter of nearly nothing is not worth its memory, and may not come out.
-        let filter = if distinct.len() < 16 { None } else { BinaryFuse8::try_from(&distinct).ok() };
-        IdTable { key, filter, hashes: hashes.into(), rows: rows.into() }
     }
 
-    pub(crate) fn key(&self) -> u64 {
-        self.key
-    }
-
-    /// The rows that may carry an id, in ascending order.
-    pub(crate) fn find(&self, log: u32, id: &str) -> Vec<u32> {
-        let hash = hash(self.key, log, id);
-        if self.filter.as_ref().is_some_and(|filter| !filter.contains(&hash)) {
-            return Vec::new();
+    fn push(&mut self, sink: &mut dyn Sink, hash: u64, row: u32) -> Result<(), SegmentError> {
+        if self.rows.is_empty() {
+            self.key = key_of(hash, row);
         }
-        let start = self.hashes.partition_point(|have| *have < hash);
-        let same = self.hashes.get(start..).unwrap_or_default().iter().take_while(|have| **have == hash).count();
-        self.rows.get(start..start + same).unwrap_or_default().to_vec()
+        self.hashes.extend_from_slice(&hash.to_le_bytes());
+        self.rows.extend_from_slice(&row.to_le_bytes());
+        self.ids = number(self.ids as usize + 1, "ids")?;
+        if self.rows.len() >= PAGE_ENTRIES * 4 {
+            self.flush(sink)?;
+        }
+        self.filter.push(sink, hash)
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let filter = self.filter.as_ref().map_or(0, |filter| filter.len());
-        filter + size_of_val(&*self.hashes) + size_of_val(&*self.rows)
+    fn flush(&mut self, sink: &mut dyn Sink) -> Result<(), SegmentError> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        self.hashes.append(&mut self.rows);
+        self.entries.push(self.key, sink.page(&self.hashes, ENTRIES)?);
+        self.hashes.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, sink: &mut dyn Sink) -> Result<IdTables, SegmentError> {
+        self.flush(sink)?;
+        let filter = self.filter.finish(sink)?;
+        Ok(IdTables { ids: self.ids, filter, entries: self.entries.finish(sink)? })
     }
 }
 
-fn hash(key: u64, log: u32, id: &str) -> u64 {
-    // The odd factor spreads the log's number over all bits of the seed.
-    let seed = key ^ u64::from(log).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    xxh3_64_with_seed(id.as_bytes(), seed)
+/// A page of entries.
+struct Page {
+    raw: Arc<[u8]>,
+    length: usize,
 }
+
+impl Page {
+    fn read(table: &Table, source: &dyn Source, entry: Entry) -> Result<Page, SegmentError> {
+        let raw = table.read(source, entry.page)?;
+        let length = raw.len() / ENTRY_BYTES;
+        if length == 0 || raw.len() % ENTRY_BYTES != 0 {
+            return Err(SegmentError::corrupt(table.section, entry.page, "a page of ids is malformed"));
+        }
+        Ok(Page { raw, length })
+    }
+
+    fn get(&self, at: usize) -> Option<(u64, u32)> {
+        let (hashes, rows) = self.raw.split_at_checked(self.length * 8)?;
+        let hash = hashes.get(at * 8..)?.first_chunk()?;
+        let row = rows.get(at * 4..)?.first_chunk()?;
+        Some((u64::from_le_bytes(*hash), u32::from_le_bytes(*row)))
+    }
+
+    /// How many entries have a smaller hash.
+    fn before(&self, hash: u64) -> usize {
+        let (mut from, mut until) = (0, self.length);
+        while from < until {
+            let middle = from + (until - from) / 2;
+            if self.get(middle).is_some_and(|(have, _)| have < hash) { from = middle + 1 } else { until = middle }
+        }
+        from
+    }
+}
+
+/// A source of a merge, at its next entry.
+struct Cursor<'s> {
+    table: &'s Table,
+    source: &'s dyn Source,
+    moves: &'s [u32],
+    entries: std::vec::IntoIter<Entry>,
+    page: Option<(Page, PageRef)>,
+    at: usize,
+}
+
+impl<'s> Cursor<'s> {
+    fn new(tables: &'s IdTables, source: &'s dyn Source, moves: &'s [u32]) -> Result<Cursor<'s>, SegmentError> {
+        let entries = tables.entries.all(source)?.into_iter();
+        Ok(Cursor { table: &tables.entries, source, moves, entries, page: None, at: 0 })
+    }
+
+    /// The next hash with the new number of its row.
+    fn next(&mut self) -> Result<Option<(u64, u32)>, SegmentError> {
+        loop {
+            if let Some((page, at)) = &self.page
+                && let Some((hash, row)) = page.get(self.at)
+            {
+                self.at += 1;
+                let Some(new) = self.moves.get(row as usize) else {
+                    return Err(SegmentError::corrupt(self.table.section, *at, "an id has a row that isn't there"));
+                };
+                return Ok(Some((hash, *new)));
+            }
+            let Some(entry) = self.entries.next() else { return Ok(None) };
+            self.page = Some((Page::read(self.table, self.source, entry)?, entry.page));
+            self.at = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

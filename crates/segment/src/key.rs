@@ -6,6 +6,9 @@ use std::cmp::Ordering;
 
 use annals_model::{Direction, Order, OrderField, Time};
 
+use crate::columns::{ColumnReader, from_time};
+use crate::{Segment, SegmentError};
+
 /// An event's place in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
@@ -66,8 +69,7 @@ impl Sort {
         for (slot, (field, direction)) in rank.iter_mut().zip(&self.fields) {
             let number = match field {
                 OrderField::Place => key.position,
-                // The sign bit turned over, so that times before the epoch come first.
-                OrderField::TimeOccurred => key.time.us().cast_unsigned() ^ (1 << 63),
+                OrderField::TimeOccurred => from_time(key.time),
                 OrderField::Status => u64::from(key.status),
             };
             *slot = match direction {
@@ -76,5 +78,39 @@ impl Sort {
             };
         }
         rank
+    }
+}
+
+/// Reads the ranks of rows, and of each column only what the order needs.
+pub(crate) struct Ranks<'s> {
+    fields: Vec<(ColumnReader<'s>, Direction)>,
+}
+
+impl<'s> Ranks<'s> {
+    pub(crate) fn new(sort: &Sort, segment: &'s Segment) -> Ranks<'s> {
+        let column = |field| match field {
+            OrderField::Place => segment.positions_column(),
+            OrderField::TimeOccurred => segment.shown_column(),
+            OrderField::Status => segment.status_column(),
+        };
+        Ranks { fields: sort.fields.iter().map(|(field, direction)| (column(*field), *direction)).collect() }
+    }
+
+    /// The first number of a row's rank.
+    pub(crate) fn first(&mut self, row: u32) -> Result<u64, SegmentError> {
+        Ok(match self.fields.first_mut() {
+            Some((column, Direction::Ascending)) => column.get(row)?,
+            Some((column, Direction::Descending)) => !column.get(row)?,
+            None => 0,
+        })
+    }
+
+    pub(crate) fn rank(&mut self, row: u32) -> Result<Rank, SegmentError> {
+        let mut rank = [0; 3];
+        for (slot, (column, direction)) in rank.iter_mut().zip(&mut self.fields) {
+            let number = column.get(row)?;
+            *slot = if *direction == Direction::Ascending { number } else { !number };
+        }
+        Ok(rank)
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use annals_model::Time;
 
+use crate::runs::Run;
+
 /// One event as a segment takes it and gives it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The number of the log in this process.
+    /// The number of the log in this data folder.
     pub log: u32,
     /// The event's place in its log, from 0.
     pub index: u64,
@@ -48,8 +50,10 @@ impl Logs {
 /// What a segment holds of one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRange {
-    /// The number of the log in this process.
+    /// The number of the log.
     pub log: u32,
+    /// Whose log it is.
+    pub organization: Arc<str>,
     /// The rows that are the log's.
     pub rows: Range<u32>,
     /// From the first event's index up to the last one's, exclusive.
@@ -60,4 +64,21 @@ pub struct LogRange {
     pub times_shown: RangeInclusive<Time>,
     /// The least and the greatest time recorded.
     pub times_recorded: RangeInclusive<Time>,
+    /// What its events take, in stored bytes, without what is indexed of them.
+    pub text_bytes: u64,
+}
+
+impl LogRange {
+    pub(crate) fn of(run: Run) -> LogRange {
+        LogRange {
+            log: run.log,
+            indexes: run.index..run.index + u64::from(run.rows.end - run.rows.start),
+            rows: run.rows,
+            positions: run.positions.0..run.positions.1.saturating_add(1),
+            times_shown: run.shown.min..=run.shown.max,
+            times_recorded: run.recorded.min..=run.recorded.max,
+            text_bytes: run.text_bytes,
+            organization: run.organization,
+        }
+    }
 }

@@ -2,22 +2,46 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use annals_model::Filter;
+use annals_model::{Filter, Time};
 
-use crate::blocks::{Blocks, Decoded, Reader};
-use crate::columns::{Columns, Run};
-use crate::ids::IdTable;
-use crate::index::Index;
+use crate::blocks::BlocksReader;
+use crate::columns::{ColumnReader, to_time};
+use crate::dictionary::Dictionary;
+use crate::file::{Bytes, FileSource};
+use crate::footer::{Footer, Indexed};
+use crate::memory::MemoryPages;
+use crate::page::{PageRef, Source};
+use crate::runs::{Run, RunsReader};
 use crate::search::search;
-use crate::{Key, LogRange, Logs, Row, Rows, SegmentError};
+use crate::{Key, LogRange, Logs, Row, Rows, SegmentError, ids};
 
-/// An immutable, indexed run of events. Rows are numbered from 0 by (log, index).
+/// An immutable, indexed run of events. Rows are numbered from 0 by (log, index). A clone is the same
+/// segment.
+#[derive(Clone)]
 pub struct Segment {
-    pub(crate) columns: Columns,
-    pub(crate) index: Index,
-    pub(crate) ids: IdTable,
-    pub(crate) blocks: Blocks,
+    pub(crate) footer: Arc<Footer>,
+    pub(crate) source: Arc<dyn Source>,
+    /// What it takes in memory besides the footer, where its pages lie there.
+    memory_bytes: usize,
+    /// The checksum of the footer as it was written, where the segment lies in a file.
+    checksum: Option<u64>,
+}
+
+/// An event's id, to be looked for in many segments: the time that it carries rules most of them out.
+#[derive(Clone, Copy, Debug)]
+pub struct EventId<'i> {
+    text: &'i str,
+    carried_ms: Option<u64>,
+}
+
+impl<'i> EventId<'i> {
+    /// An id, with the time that it carries if it is a UUIDv7 or a ULID.
+    #[must_use]
+    pub fn new(text: &'i str) -> EventId<'i> {
+        EventId { text, carried_ms: ids::time_of(text) }
+    }
 }
 
 impl fmt::Debug for Segment {
@@ -27,10 +51,46 @@ impl fmt::Debug for Segment {
 }
 
 impl Segment {
+    pub(crate) fn in_memory(footer: Footer, pages: Arc<MemoryPages>) -> Segment {
+        let memory_bytes = pages.memory_bytes();
+        Segment { footer: Arc::new(footer), source: pages, memory_bytes, checksum: None }
+    }
+
+    /// Opens a segment that was written to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Corrupt`], [`SegmentError::NewerVersion`], or [`SegmentError::Unreadable`].
+    pub fn open<B: Bytes + 'static>(bytes: B, length: u64) -> Result<Segment, SegmentError> {
+        let (source, footer) = FileSource::open(bytes, length)?;
+        let checksum = Some(source.footer_checksum());
+        let footer = Footer::of_bytes(&footer, PageRef { offset: length, stored_bytes: 0 })?;
+        Ok(Segment { footer: Arc::new(footer), source: Arc::new(source), memory_bytes: 0, checksum })
+    }
+
+    /// The same segment read through another source, such as a cache before its own, or one that keeps a
+    /// query's time.
+    #[must_use]
+    pub fn through(&self, wrap: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) -> Segment {
+        Segment { source: wrap(Arc::clone(&self.source)), ..self.clone() }
+    }
+
+    /// Whether both are the same segment.
+    #[must_use]
+    pub fn is(&self, other: &Segment) -> bool {
+        Arc::ptr_eq(&self.footer, &other.footer)
+    }
+
+    /// What [`Written::checksum`](crate::Written::checksum) told, if the segment lies in a file.
+    #[must_use]
+    pub fn checksum(&self) -> Option<u64> {
+        self.checksum
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.columns.len()
+        self.footer.rows
     }
 
     /// Whether there is no row.
@@ -42,128 +102,235 @@ impl Segment {
     /// From the first event's position up to the last one's, exclusive; `0..0` without events.
     #[must_use]
     pub fn positions(&self) -> Range<u64> {
-        self.columns.positions()
+        self.footer.positions.clone()
+    }
+
+    /// The least and the greatest time shown; of no events, the epoch.
+    #[must_use]
+    pub fn times_shown(&self) -> (Time, Time) {
+        (self.footer.shown.min, self.footer.shown.max)
     }
 
     /// What there is of each log, in ascending order of the logs' numbers.
-    pub fn logs(&self) -> impl ExactSizeIterator<Item = LogRange> + '_ {
-        self.columns.runs().iter().map(|run| self.log_range(run))
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn logs(&self) -> Result<Vec<LogRange>, SegmentError> {
+        Ok(self.runs().all()?.into_iter().map(LogRange::of).collect())
     }
 
     /// What there is of one log.
-    #[must_use]
-    pub fn log(&self, log: u32) -> Option<LogRange> {
-        self.columns.run_of(log).map(|run| self.log_range(run))
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn log(&self, log: u32) -> Result<Option<LogRange>, SegmentError> {
+        Ok(self.runs().of(log)?.map(LogRange::of))
     }
 
     /// The rows of some logs at `positions`, that pass a filter.
-    #[must_use]
-    pub fn search(&self, logs: Logs, positions: Range<u64>, filter: &Filter) -> Rows {
-        let set = search(&self.columns, &self.index, logs, &positions, filter);
-        Rows::new(set, self.columns.span(logs))
+    ///
+    /// # Errors
+    ///
+    /// As for all reading: [`SegmentError::Corrupt`], [`SegmentError::Unreadable`],
+    /// [`SegmentError::Late`].
+    pub fn search(&self, logs: Logs, positions: Range<u64>, filter: &Filter) -> Result<Rows, SegmentError> {
+        search(self, logs, &positions, filter)
     }
 
     /// One event.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::NoRow`], or [`SegmentError::Corrupt`] if its block is damaged.
+    /// [`SegmentError::NoRow`], or as for all reading.
     pub fn row(&self, row: u32) -> Result<Row, SegmentError> {
-        let decoded = self.decode(row, &mut Reader::new()?)?;
-        self.row_of(&decoded, row)
+        let rows = self.rows(&[row])?;
+        rows.into_iter().next().ok_or(SegmentError::NoRow { row, rows: self.len() })
     }
 
-    /// Several events, in the order asked for. Each block is decompressed once.
+    /// Several events, in the order asked for. Each block is read once.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::NoRow`], or [`SegmentError::Corrupt`] if a block is damaged.
+    /// [`SegmentError::NoRow`], or as for all reading.
     pub fn rows(&self, rows: &[u32]) -> Result<Vec<Row>, SegmentError> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut reader = Reader::new()?;
         let mut by_row: Vec<(u32, usize)> = rows.iter().copied().zip(0..).collect();
         by_row.sort_unstable();
-        let mut decoded: Option<Decoded> = None;
+        let mut reader = RowReader::new(self);
         let mut found: Vec<(usize, Row)> = Vec::with_capacity(rows.len());
         for (row, at) in by_row {
-            let block = match decoded.take() {
-                Some(block) if block.holds(row) => block,
-                _ => self.decode(row, &mut reader)?,
-            };
-            found.push((at, self.row_of(&block, row)?));
-            decoded = Some(block);
+            found.push((at, reader.row(row)?));
         }
         found.sort_unstable_by_key(|(at, _)| *at);
         Ok(found.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The row of an event by its place in its log.
-    #[must_use]
-    pub fn find_index(&self, log: u32, index: u64) -> Option<u32> {
-        self.columns.find_index(self.columns.run_of(log)?, index)
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn find_index(&self, log: u32, index: u64) -> Result<Option<u32>, SegmentError> {
+        let Some(run) = self.runs().of(log)? else { return Ok(None) };
+        let row = index.checked_sub(run.index).and_then(|rows| u32::try_from(rows).ok());
+        let row = row.and_then(|rows| run.rows.start.checked_add(rows));
+        Ok(row.filter(|row| run.rows.contains(row)))
     }
 
     /// The rows that may carry an event id, in ascending order: all that do, and now and then one
-    /// that doesn't, so the event itself has to be compared.
-    #[must_use]
-    pub fn find_id(&self, log: u32, id: &str) -> Vec<u32> {
-        self.ids.find(log, id)
+    /// that doesn't, so the event itself has to be compared, and its log.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn find_id(&self, id: &EventId) -> Result<Vec<u32>, SegmentError> {
+        let times = &self.footer.id_times;
+        let possible = match id.carried_ms {
+            Some(ms) => times.carried.is_some_and(|(min, max)| min <= ms && ms <= max),
+            None => times.others > 0,
+        };
+        if !possible {
+            return Ok(Vec::new());
+        }
+        ids::find(&self.footer.event_ids, &*self.source, ids::hash(self.footer.hash_key, id.text))
     }
 
-    /// What a row is ordered by. `row` is one that this segment gave; any other has a default key.
-    #[must_use]
-    pub fn key(&self, row: u32) -> Key {
-        self.columns.key(row)
+    /// What some rows are ordered by.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn keys(&self, rows: &[u32]) -> Result<Vec<Key>, SegmentError> {
+        let mut keys = Keys::new(self);
+        rows.iter().map(|row| keys.key(*row)).collect()
     }
 
-    /// About what it takes in memory, in bytes. Blocks taken over from a merged segment count in
-    /// both.
+    /// About what it takes in memory, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Segment>()
-            + self.columns.memory_bytes()
-            + self.index.memory_bytes()
-            + self.ids.memory_bytes()
-            + self.blocks.memory_bytes()
+        size_of::<Segment>() + self.footer.memory_bytes() + self.memory_bytes
     }
 
-    pub(crate) fn columns(&self) -> &Columns {
-        &self.columns
+    /// The bytes that each section takes where the segment is stored, with its name.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn sections(&self) -> Result<Vec<(&'static str, u64)>, SegmentError> {
+        let mut sections: Vec<(&'static str, u64)> = Vec::new();
+        for (_, table) in self.footer.all_tables() {
+            let pages = table.all(&*self.source)?;
+            let bytes = pages.iter().chain(table.own_pages()).map(|entry| u64::from(entry.page.stored_bytes)).sum();
+            match sections.iter_mut().find(|(name, _)| *name == table.section) {
+                Some((_, have)) => *have += bytes,
+                None => sections.push((table.section, bytes)),
+            }
+        }
+        Ok(sections)
     }
 
-    fn log_range(&self, run: &Run) -> LogRange {
-        let (first, last) = (run.rows.start, run.rows.end.saturating_sub(1));
-        LogRange {
-            log: run.log,
-            rows: run.rows.clone(),
-            indexes: run.indexes.clone(),
-            positions: self.columns.position(first)..self.columns.position(last).saturating_add(1),
-            times_shown: run.shown.min..=run.shown.max,
-            times_recorded: run.recorded.min..=run.recorded.max,
+    pub(crate) fn runs(&self) -> RunsReader<'_> {
+        RunsReader::new(&self.footer.tables.runs, &*self.source)
+    }
+
+    pub(crate) fn dictionary(&self, of: Indexed) -> Option<Dictionary<'_>> {
+        Some(Dictionary::new(self.footer.dictionary(of)?, &*self.source))
+    }
+
+    pub(crate) fn positions_column(&self) -> ColumnReader<'_> {
+        ColumnReader::new(&self.footer.tables.position, &*self.source, POSITION_WIDTH)
+    }
+
+    pub(crate) fn recorded_column(&self) -> ColumnReader<'_> {
+        ColumnReader::new(&self.footer.tables.recorded, &*self.source, TIME_WIDTH)
+    }
+
+    /// The times shown: those recorded, where they are the same.
+    pub(crate) fn shown_column(&self) -> ColumnReader<'_> {
+        let tables = &self.footer.tables;
+        let table = if tables.shown.pages == 0 { &tables.recorded } else { &tables.shown };
+        ColumnReader::new(table, &*self.source, TIME_WIDTH)
+    }
+
+    pub(crate) fn status_column(&self) -> ColumnReader<'_> {
+        ColumnReader::new(&self.footer.tables.status, &*self.source, STATUS_WIDTH)
+    }
+
+    pub(crate) fn blocks(&self) -> BlocksReader<'_> {
+        BlocksReader::new(&self.footer.tables.blocks, &*self.source, self.footer.rows)
+    }
+}
+
+/// The bytes of a position, relative to the segment's first.
+pub(crate) const POSITION_WIDTH: u8 = 8;
+/// The bytes of a time.
+pub(crate) const TIME_WIDTH: u8 = 8;
+/// The bytes of a status.
+pub(crate) const STATUS_WIDTH: u8 = 2;
+
+/// Reads what rows are ordered by.
+pub(crate) struct Keys<'s> {
+    position: ColumnReader<'s>,
+    shown: ColumnReader<'s>,
+    status: ColumnReader<'s>,
+}
+
+impl<'s> Keys<'s> {
+    pub(crate) fn new(segment: &'s Segment) -> Keys<'s> {
+        Keys { position: segment.positions_column(), shown: segment.shown_column(), status: segment.status_column() }
+    }
+
+    pub(crate) fn key(&mut self, row: u32) -> Result<Key, SegmentError> {
+        Ok(Key {
+            time: to_time(self.shown.get(row)?),
+            status: u16::try_from(self.status.get(row)?).unwrap_or_default(),
+            position: self.position.get(row)?,
+        })
+    }
+}
+
+/// Reads whole rows; cheapest in ascending order.
+pub(crate) struct RowReader<'s> {
+    segment: &'s Segment,
+    position: ColumnReader<'s>,
+    recorded: ColumnReader<'s>,
+    blocks: BlocksReader<'s>,
+    run: Option<Run>,
+}
+
+impl<'s> RowReader<'s> {
+    pub(crate) fn new(segment: &'s Segment) -> RowReader<'s> {
+        RowReader {
+            segment,
+            position: segment.positions_column(),
+            recorded: segment.recorded_column(),
+            blocks: segment.blocks(),
+            run: None,
         }
     }
 
-    fn decode(&self, row: u32, reader: &mut Reader) -> Result<Decoded, SegmentError> {
-        let none = SegmentError::NoRow { row, rows: self.len() };
-        if row >= self.len() {
-            return Err(none);
+    pub(crate) fn row(&mut self, row: u32) -> Result<Row, SegmentError> {
+        if row >= self.segment.len() {
+            return Err(SegmentError::NoRow { row, rows: self.segment.len() });
         }
-        self.blocks.decode(self.blocks.block_of(row).ok_or(none)?, reader)
-    }
-
-    fn row_of(&self, decoded: &Decoded, row: u32) -> Result<Row, SegmentError> {
-        let none = SegmentError::NoRow { row, rows: self.len() };
-        let run = self.columns.run_at(row).ok_or(none)?;
-        let (canonical, secret) = decoded.row(row).ok_or(none)?;
-        Ok(Row {
+        let run = match self.run.take() {
+            Some(run) if run.rows.contains(&row) => run,
+            _ => self.segment.runs().at(row)?,
+        };
+        let position = self.position.get(row)?;
+        let time_recorded = to_time(self.recorded.get(row)?);
+        let decoded = self.blocks.decode(row)?;
+        let (canonical, secret) = decoded.row(row).ok_or(SegmentError::NoRow { row, rows: self.segment.len() })?;
+        let found = Row {
             log: run.log,
-            index: self.columns.index(run, row),
-            position: self.columns.position(row),
-            time_recorded: self.columns.recorded(row),
+            index: run.index + u64::from(row - run.rows.start),
+            position,
+            time_recorded,
             canonical: canonical.into(),
             secret: secret.into(),
-        })
+        };
+        self.run = Some(run);
+        Ok(found)
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! **Invariant:** rows that lie together are kept as a range, never listed one by one.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-use crate::postings::bitmap_of;
+use crate::SegmentError;
 
 /// Rows, in ascending order.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,16 +63,26 @@ impl Set {
         }
     }
 
+    /// From the first row up to the last, exclusive.
+    pub(crate) fn bounds(&self) -> Range<u32> {
+        match self {
+            Set::Range(range) => range.clone(),
+            Set::Bitmap(bitmap) => {
+                bitmap.min().unwrap_or_default()..bitmap.max().map_or(0, |last| last.saturating_add(1))
+            }
+        }
+    }
+
     /// Keeps what is in `other` too.
-    pub(crate) fn intersect(&mut self, other: Cow<'_, RoaringBitmap>) {
+    pub(crate) fn intersect(&mut self, other: RoaringBitmap) {
         match self {
             Set::Range(range) => {
                 let inside =
                     other.min().is_none_or(|min| min >= range.start) && other.max().is_none_or(|max| max < range.end);
-                let kept = if inside { other.into_owned() } else { &*other & bitmap_of_range(range) };
+                let kept = if inside { other } else { other & bitmap_of_range(range) };
                 *self = Set::Bitmap(kept);
             }
-            Set::Bitmap(bitmap) => *bitmap &= &*other,
+            Set::Bitmap(bitmap) => *bitmap &= other,
         }
     }
 
@@ -90,22 +99,27 @@ impl Set {
     }
 
     /// Keeps what passes a test.
-    pub(crate) fn retain(&mut self, mut test: impl FnMut(u32) -> bool) {
+    pub(crate) fn retain(
+        &mut self,
+        mut test: impl FnMut(u32) -> Result<bool, SegmentError>,
+    ) -> Result<(), SegmentError> {
         let mut kept = Vec::new();
         self.each(|row| {
-            if test(row) {
+            if test(row)? {
                 kept.push(row);
             }
-        });
+            Ok(())
+        })?;
         if kept.len() as u64 != self.len() {
             *self = Set::Bitmap(bitmap_of(&kept));
         }
+        Ok(())
     }
 
-    pub(crate) fn each(&self, each: impl FnMut(u32)) {
+    pub(crate) fn each(&self, mut each: impl FnMut(u32) -> Result<(), SegmentError>) -> Result<(), SegmentError> {
         match self {
-            Set::Range(range) => range.clone().for_each(each),
-            Set::Bitmap(bitmap) => bitmap.iter().for_each(each),
+            Set::Range(range) => range.clone().try_for_each(each),
+            Set::Bitmap(bitmap) => bitmap.iter().try_for_each(&mut each),
         }
     }
 
@@ -146,6 +160,11 @@ impl Set {
             Set::Bitmap(bitmap) => bitmap.serialized_size(),
         }
     }
+}
+
+/// A bitmap of ascending rows.
+pub(crate) fn bitmap_of(rows: &[u32]) -> RoaringBitmap {
+    RoaringBitmap::from_sorted_iter(rows.iter().copied()).unwrap_or_else(|_| rows.iter().copied().collect())
 }
 
 fn bitmap_of_range(range: &Range<u32>) -> RoaringBitmap {

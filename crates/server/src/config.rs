@@ -6,9 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use annals_model::limits;
+use anyhow::{Context, ensure};
 use confique::{Config as _, File, FileFormat, Layer};
 use serde::Deserialize;
+
+use crate::stop_at::StopAt;
 
 /// The file that is read, if it is there, where none is named.
 const FILE: &str = "annals.toml";
@@ -26,9 +29,22 @@ pub struct Config {
     pub admin_key: Option<AdminKey>,
     /// Names whose values are masked, besides the built-in ones.
     pub mask_names: Vec<String>,
+    /// Memory for pages of sealed segments, in MiB.
+    pub cache_mib: usize,
+    /// Events after which what was recorded is sealed.
+    pub seal_events: u64,
     /// How and how much is logged.
     pub log: Log,
+    /// Where the process kills itself, in tests of crashes.
+    pub stop_at: Option<StopAt>,
 }
+
+/// Memory for pages of sealed segments where nothing is said, in MiB.
+const CACHE_MIB: usize = 256;
+/// Events after which is sealed where nothing is said.
+const SEAL_EVENTS: u64 = annals_ledger::SEAL_EVENTS;
+/// Appends are refused from [`limits::UNSEALED_EVENTS_MAX`] on: while so many are sealed, as many can come.
+const SEAL_EVENTS_MAX: u64 = limits::UNSEALED_EVENTS_MAX / 2;
 
 /// The administrator's key.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,6 +96,10 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// The server's name.
     pub name: Option<String>,
+    /// Memory for pages of sealed segments, in MiB.
+    pub cache_mib: Option<usize>,
+    /// Events after which what was recorded is sealed.
+    pub seal_events: Option<u64>,
     /// The file of settings; without one, `annals.toml` if it is there.
     pub config: Option<PathBuf>,
 }
@@ -97,6 +117,12 @@ struct Settings {
     /// The server's name.
     #[config(env = "ANNALS_NAME")]
     name: Option<String>,
+    /// Memory for pages of sealed segments, in MiB.
+    #[config(env = "ANNALS_CACHE_MIB", default = 256)]
+    cache_mib: usize,
+    /// Events after which what was recorded is sealed.
+    #[config(env = "ANNALS_SEAL_EVENTS", default = 262_144)]
+    seal_events: u64,
     #[config(nested)]
     mask: MaskSettings,
     #[config(nested)]
@@ -127,6 +153,9 @@ struct LogSettings {
 struct Secrets {
     #[config(env = "ANNALS_ADMIN_KEY")]
     admin_key: Option<String>,
+    /// For tests of crashes alone, so it stands in no help: a point of the ledger, or `point:n`.
+    #[config(env = "ANNALS_STOP_AT")]
+    stop_at: Option<StopAt>,
 }
 
 type SettingsLayer = <Settings as confique::Config>::Layer;
@@ -140,9 +169,10 @@ impl Config {
     /// value is none.
     pub fn load(overrides: &Overrides) -> anyhow::Result<Config> {
         let environment = SettingsLayer::from_env().context("a setting in the environment is wrong")?;
-        let secrets = Secrets::builder().env().load().context("ANNALS_ADMIN_KEY is not a text")?;
+        let secrets = Secrets::builder().env().load().context("ANNALS_ADMIN_KEY or ANNALS_STOP_AT is not a text")?;
         let mut config = Config::merge(overrides, environment)?;
         config.admin_key = secrets.admin_key.filter(|key| !key.is_empty()).map(AdminKey);
+        config.stop_at = secrets.stop_at;
         Ok(config)
     }
 
@@ -151,16 +181,24 @@ impl Config {
         line.listen.clone_from(&overrides.listen);
         line.data.clone_from(&overrides.data);
         line.name.clone_from(&overrides.name);
+        line.cache_mib = overrides.cache_mib;
+        line.seal_events = overrides.seal_events;
         let file = read(overrides.config.as_deref())?;
         let layers = line.with_fallback(environment).with_fallback(file).with_fallback(SettingsLayer::default_values());
         let settings = Settings::from_layer(layers).context("a setting is missing")?;
+        ensure!(settings.cache_mib >= 1, "cache_mib must be at least 1");
+        let is_seal = (1..=SEAL_EVENTS_MAX).contains(&settings.seal_events);
+        ensure!(is_seal, "seal_events must be a whole number from 1 to {SEAL_EVENTS_MAX}");
         Ok(Config {
             listen: settings.listen,
             data: settings.data,
             name: settings.name.filter(|name| !name.is_empty()),
             admin_key: None,
             mask_names: settings.mask.names,
+            cache_mib: settings.cache_mib,
+            seal_events: settings.seal_events,
             log: Log { format: settings.log.format, level: settings.log.level },
+            stop_at: None,
         })
     }
 }
@@ -183,7 +221,10 @@ impl Default for Config {
             name: None,
             admin_key: None,
             mask_names: Vec::new(),
+            cache_mib: CACHE_MIB,
+            seal_events: SEAL_EVENTS,
             log: Log { format: LogFormat::Pretty, level: LogLevel::Info },
+            stop_at: None,
         }
     }
 }
@@ -252,6 +293,21 @@ mod tests {
         refused("[mystery]", "mystery");
         refused("admin_key = \"secret\"", "admin_key");
         refused("[log]\nlevel = \"loud\"", "loud");
+        refused("stop_at = \"seal.written\"", "stop_at");
+    }
+
+    #[test]
+    fn sizes_keep_to_their_bounds() {
+        refused("cache_mib = 0", "cache_mib");
+        refused("cache_mib = -1", "cache_mib");
+        refused("seal_events = 0", "seal_events");
+        refused(&format!("seal_events = {}", limits::UNSEALED_EVENTS_MAX), "seal_events");
+        let config = load("cache_mib = 64\nseal_events = 1", Overrides::default(), SettingsLayer::empty());
+        let config = config.expect("loads");
+        assert_eq!((config.cache_mib, config.seal_events), (64, 1));
+        let line = Overrides { cache_mib: Some(1), seal_events: Some(SEAL_EVENTS_MAX), ..Overrides::default() };
+        let config = load("cache_mib = 64\nseal_events = 1", line, SettingsLayer::empty()).expect("loads");
+        assert_eq!((config.cache_mib, config.seal_events), (1, SEAL_EVENTS_MAX));
     }
 
     #[test]

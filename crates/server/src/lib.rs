@@ -7,5 +7,7 @@
 pub mod clock;
 pub mod command;
 pub mod config;
+mod data;
 pub mod http;
 pub mod serve;
+pub mod stop_at;

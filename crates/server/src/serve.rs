@@ -1,7 +1,7 @@
 //! Starts and stops a server.
 //!
 //! ```text
-//! start: folder ─▶ lock ─▶ address ─▶ journal ─▶ ledger (recovers) ─▶ connections
+//! start: folder ─▶ lock ─▶ address ─▶ journal, segments ─▶ ledger (recovers) ─▶ connections
 //! stop:  no new connections ─▶ open requests end ─▶ ledger commits what waits ─▶ lock
 //! ```
 //!
@@ -9,13 +9,12 @@
 //! the lock is given back.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use annals_ledger::{Clock, Ledger, Options};
 use annals_model::{Mask, limits};
-use annals_store::{DataLock, SqliteJournal};
+use annals_store::{DataLock, ObjectBlobs, SqliteJournal};
 use anyhow::Context;
 use axum::Router;
 use hyper::server::conn::http1;
@@ -28,8 +27,11 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Log, LogFormat, LogLevel};
+use crate::data;
 use crate::http::{self, App};
+use crate::stop_at::StopAt;
 
+const MIB: usize = 1024 * 1024;
 /// How long a client may take for its next request's head.
 const HEAD_READ: Duration = Duration::from_secs(60);
 /// How long open requests may take to end when the server stops.
@@ -54,7 +56,7 @@ pub struct Running {
 /// If the data folder can't be made or is another server's, the address is taken, what is in the
 /// folder can't be read back, or the name is not the one that was fixed. Nothing runs then.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
-    let lock = folder(&config.data)?;
+    let lock = data::make(&config.data)?;
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}: choose another --listen", config.listen))?;
     let address = listener.local_addr().context("the address is not known")?;
@@ -106,32 +108,22 @@ impl Running {
     }
 }
 
-/// Makes the data folder, for its owner alone, and takes it.
-fn folder(data: &Path) -> anyhow::Result<DataLock> {
-    use std::os::unix::fs::DirBuilderExt;
-    let missing: Vec<&Path> = data.ancestors().filter(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("can't make the data folder {}", data.display()))?;
-    for made in missing {
-        // A new folder is there after power loss only if the one that names it was synced.
-        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let synced = std::fs::File::open(above).and_then(|above| above.sync_all());
-        synced.with_context(|| format!("can't sync the folder {}", above.display()))?;
-    }
-    Ok(DataLock::acquire(data)?)
-}
-
 async fn open(config: &Config, address: SocketAddr, clock: Arc<dyn Clock>) -> anyhow::Result<Ledger> {
     let options = Options {
         mask: Mask::with(config.mask_names.clone()),
         server_name: config.name.clone(),
         default_name: address.to_string(),
+        cache_bytes: config.cache_mib.saturating_mul(MIB),
+        seal_events: config.seal_events,
+        reach: config.stop_at.clone().map(StopAt::reach),
     };
     let data = config.data.clone();
     let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<Ledger> {
         let journal = SqliteJournal::open(&data);
         let journal = journal.with_context(|| format!("can't open the journal in {}", data.display()))?;
-        Ledger::open(Arc::new(journal), clock, options)
+        let blobs = ObjectBlobs::local(&data::segments(&data));
+        let blobs = blobs.with_context(|| format!("can't open the segments in {}", data.display()))?;
+        Ledger::open(Arc::new(journal), Arc::new(blobs), clock, options)
             .with_context(|| format!("can't start on what is in {}", data.display()))
     });
     opened.await.context("the start failed by a defect")?

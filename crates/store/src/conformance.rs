@@ -1,4 +1,4 @@
-//! What every journal must do, as rules that each journal's tests run.
+//! What every journal must do, as rules that each journal's tests run; and every store of [`blob`]s.
 //!
 //! **Invariant:** a rule uses the contract alone, so that it holds for journals not yet written; a
 //! change of the contract is made here first.
@@ -11,7 +11,16 @@
     reason = "these are tests: a broken rule ends in a panic that names it"
 )]
 
+pub mod blob;
+mod trim;
+
 use std::thread;
+
+use trim::{
+    a_new_journal_is_trimmed_nowhere, a_trim_below_an_earlier_one_changes_nothing,
+    a_trim_is_one_with_its_row_and_state, a_trim_that_reaches_its_own_commit_is_refused,
+    a_trimmed_row_is_never_shown_again, readers_see_no_gap_while_rows_are_trimmed, the_last_sequence_outlives_a_trim,
+};
 
 use crate::journal::{
     Change, Commit, Journal, JournalError, PAYLOAD_BYTES_MAX, Reason, Row, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
@@ -55,6 +64,13 @@ pub const RULES: &[(&str, Rule)] = rules![
     readers_never_see_a_part_of_a_commit,
     a_reopened_journal_shows_all_that_was_acknowledged,
     recovering_a_healthy_journal_changes_nothing,
+    a_new_journal_is_trimmed_nowhere,
+    a_trimmed_row_is_never_shown_again,
+    the_last_sequence_outlives_a_trim,
+    a_trim_is_one_with_its_row_and_state,
+    a_trim_below_an_earlier_one_changes_nothing,
+    a_trim_that_reaches_its_own_commit_is_refused,
+    readers_see_no_gap_while_rows_are_trimmed,
 ];
 
 /// Runs every rule, each in a place that `make` makes, which must be empty.
@@ -357,6 +373,7 @@ fn commit(sequence: u64, payload: &str) -> Commit {
         time_recorded_us: 1_700_000_000_000_000,
         payload: payload.as_bytes().to_vec(),
         changes: Vec::new(),
+        trim: None,
     }
 }
 
@@ -368,6 +385,7 @@ fn commit_of(row: Row) -> Commit {
         time_recorded_us: row.time_recorded_us,
         payload: row.payload,
         changes: Vec::new(),
+        trim: None,
     }
 }
 

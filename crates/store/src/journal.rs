@@ -3,9 +3,11 @@
 //! **Invariant:** a commit is one row and its state changes, and both or neither become durable.
 //! **Invariant:** sequences are dense from 1; whoever hands in another one than the next is refused.
 //! **Invariant:** what a read shows is on disk, and so is shown again after a crash.
+//! **Invariant:** what was trimmed is never shown again, and the last row is never trimmed.
 //! **Invariant:** a payload is never interpreted here.
 
 use std::error::Error;
+use std::io;
 
 /// The longest payload of one commit.
 pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -14,7 +16,8 @@ pub const STATE_KEY_BYTES_MAX: usize = 4 * 1024;
 /// The longest value of a state entry.
 pub const STATE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What becomes durable at once: one row and the small state that changes with it.
+/// What becomes durable at once: one row, the small state that changes with it, and how far the rows
+/// before it are trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The place in the journal: dense, from 1, the last one plus 1.
@@ -29,6 +32,9 @@ pub struct Commit {
     pub payload: Vec<u8>,
     /// The changes of state, applied in this order.
     pub changes: Vec<Change>,
+    /// All rows up to this sequence go with this commit; below `sequence`. One at or below an earlier
+    /// trim changes nothing.
+    pub trim: Option<u64>,
 }
 
 /// One change of the small state.
@@ -63,6 +69,10 @@ pub enum StateKind {
     Action,
     /// Settings.
     Setting,
+    /// Sealed segments.
+    Segment,
+    /// The logs' heads as of the last seal.
+    Head,
 }
 
 /// One commit as it is read back; the fields are those of [`Commit`].
@@ -94,8 +104,9 @@ pub trait Journal: Send + Sync {
     /// - `Corrupt`: stop.
     fn commit(&self, commit: &Commit) -> Result<(), JournalError>;
 
-    /// The rows after a sequence (0 for all), ascending and without a gap, as many as have at most
-    /// `bytes_max` bytes of payload together, but at least one if there is one.
+    /// The rows after a sequence (0 for all), without those that were trimmed, ascending and without a
+    /// gap, as many as have at most `bytes_max` bytes of payload together, but at least one if there is
+    /// one.
     ///
     /// # Errors
     /// `Unavailable` or `Corrupt`; nothing changes.
@@ -112,6 +123,13 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Unavailable` or `Corrupt`; nothing changes.
     fn last(&self) -> Result<u64, JournalError>;
+
+    /// The highest sequence that was trimmed, 0 if there is none: the first row that is left comes after
+    /// it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`; nothing changes.
+    fn floor(&self) -> Result<u64, JournalError>;
 
     /// What the operator should look after though commits go on, such as files that only grow.
     fn warning(&self) -> Option<String> {
@@ -179,7 +197,7 @@ pub enum JournalError {
     },
 }
 
-/// Why a journal is unavailable.
+/// Why a journal, or a store of blobs, is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// No space is left.
@@ -199,6 +217,26 @@ pub enum Reason {
         /// The largest one that is taken.
         max: u64,
     },
+    /// The trim of a commit reaches the commit itself.
+    #[error("the trim up to sequence {trim} reaches the commit's own, {sequence}; trim what lies before it")]
+    TrimTooFar {
+        /// How far was asked for.
+        trim: u64,
+        /// The commit's own sequence.
+        sequence: u64,
+    },
+    /// A crash left commits that only a journal that may write can take in.
+    #[error("a crash left commits in its write-ahead log; start the server on it once, or copy it, and read the copy")]
+    Unclean,
+    /// A blob can't be called that.
+    #[error("its name is not 1 to {bytes_max} of a-z, 0-9, «-», «_» and «.», a letter or digit first; choose another")]
+    BadName {
+        /// The longest name.
+        bytes_max: usize,
+    },
+    /// A copy would overwrite something.
+    #[error("there is something in the copy's place already; choose another folder")]
+    Occupied,
     /// An earlier commit's result is still unknown.
     #[error("the result of an earlier commit is unknown; recover the journal first")]
     Unsettled,
@@ -218,6 +256,17 @@ pub enum Reason {
     Storage,
 }
 
+impl Reason {
+    /// What an error of the system means.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::FullDisk,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly,
+            _ => Self::Storage,
+        }
+    }
+}
+
 impl JournalError {
     /// `Unavailable` without a cause below.
     #[must_use]
@@ -234,7 +283,7 @@ impl JournalError {
 
 impl StateKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Organization, Self::Key, Self::Action, Self::Setting];
+    pub const ALL: [Self; 6] = [Self::Organization, Self::Key, Self::Action, Self::Setting, Self::Segment, Self::Head];
 
     /// The name on disk, which never changes.
     #[must_use]
@@ -244,6 +293,8 @@ impl StateKind {
             Self::Key => "key",
             Self::Action => "action",
             Self::Setting => "setting",
+            Self::Segment => "segment",
+            Self::Head => "head",
         }
     }
 }
@@ -253,7 +304,7 @@ impl Commit {
     /// before it writes.
     ///
     /// # Errors
-    /// `Unavailable` with [`Reason::TooLarge`].
+    /// `Unavailable` with [`Reason::TooLarge`] or [`Reason::TrimTooFar`].
     pub fn check_limits(&self) -> Result<(), JournalError> {
         // Journals keep whole numbers as signed 64-bit ones.
         const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -261,6 +312,11 @@ impl Commit {
         within("the commit's last position", self.position_end(), NUMBER_MAX)?;
         within("the commit's time", self.time_recorded_us, NUMBER_MAX)?;
         within_bytes("the commit's payload", self.payload.len(), PAYLOAD_BYTES_MAX)?;
+        if let Some(trim) = self.trim
+            && trim >= self.sequence
+        {
+            return Err(JournalError::unavailable(Reason::TrimTooFar { trim, sequence: self.sequence }));
+        }
         for change in &self.changes {
             let (key, value_bytes) = match change {
                 Change::Put { key, value, .. } => (key, value.len()),

@@ -33,9 +33,10 @@ pub enum Fault {
 }
 
 /// What a crash leaves.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Durable {
     rows: Vec<Row>,
+    floor: u64,
     state: BTreeMap<(StateKind, String), Vec<u8>>,
 }
 
@@ -59,6 +60,12 @@ impl MemoryJournal {
     #[must_use]
     pub fn reopen(&self) -> Self {
         Self { durable: Arc::clone(&self.durable), handle: Mutex::default() }
+    }
+
+    /// A journal of its own with what is durable now: what a crash at this moment would leave.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self { durable: Arc::new(Mutex::new(lock(&self.durable).clone())), handle: Mutex::default() }
     }
 
     /// Lets the next call that it concerns fail. Faults of commits come in the order in which they
@@ -130,6 +137,10 @@ impl Journal for MemoryJournal {
         Ok(self.settled()?.last())
     }
 
+    fn floor(&self) -> Result<u64, JournalError> {
+        Ok(self.settled()?.floor)
+    }
+
     fn recover(&self) -> Result<(), JournalError> {
         let mut handle = lock(&self.handle);
         if handle.recover_faults > 0 {
@@ -170,6 +181,9 @@ impl Durable {
             time_recorded_us: commit.time_recorded_us,
             payload: commit.payload.clone(),
         });
+        self.floor = self.floor.max(commit.trim.unwrap_or(0));
+        let floor = self.floor;
+        self.rows.retain(|row| row.sequence > floor);
         for change in &commit.changes {
             match change {
                 Change::Put { kind, key, value } => {

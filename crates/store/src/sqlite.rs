@@ -15,6 +15,9 @@
 mod checkpoint;
 mod classify;
 mod connection;
+mod copy;
+mod read;
+mod trim;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +31,7 @@ use classify::{at_commit, unwritten};
 use connection::Connections;
 
 pub use checkpoint::CheckpointStatus;
+pub use copy::{ReadOnlyJournal, copy_journal};
 
 /// What a commit adds to the WAL beside its payload, roughly: a leaf of each of the two tables, a
 /// page above, and the rest of the last page.
@@ -117,8 +121,14 @@ impl Drop for SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn warning(&self) -> Option<String> {
-        let failure = self.progress.status().failure?;
-        Some(format!("the journal's file only grows, since its checkpoints fail: {failure}"))
+        let CheckpointStatus { failure, trim_failure, .. } = self.progress.status();
+        match (failure, trim_failure) {
+            (Some(failure), _) => Some(format!("the journal's file only grows, since its checkpoints fail: {failure}")),
+            (None, Some(failure)) => {
+                Some(format!("the journal's file keeps rows that were sealed, since they cannot be deleted: {failure}"))
+            }
+            (None, None) => None,
+        }
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), JournalError> {
@@ -126,7 +136,7 @@ impl Journal for SqliteJournal {
         let writer = lock(&self.writer);
         self.settled()?;
         let connection = writer.as_ref().ok_or_else(|| JournalError::unavailable(Reason::Unsettled))?;
-        let outcome = write(connection, commit);
+        let outcome = transact(connection, |connection| fill(connection, commit));
         let is_doubtful = matches!(outcome, Err(JournalError::Unknown { .. } | JournalError::Corrupt { .. }));
         // A transaction that could not be rolled back would take in the next commit's row.
         if is_doubtful || !connection.is_autocommit() {
@@ -135,27 +145,27 @@ impl Journal for SqliteJournal {
         drop(writer);
         if outcome.is_ok() {
             self.progress.grew(wal_bytes(commit));
+            if commit.trim.is_some() {
+                self.progress.trim_is_due();
+            }
         }
         outcome
     }
 
     fn rows(&self, after_sequence: u64, bytes_max: usize) -> Result<Vec<Row>, JournalError> {
-        self.read(|connection| read_rows(connection, after_sequence, bytes_max))
+        self.read(|connection| read::rows(connection, after_sequence, bytes_max))
     }
 
     fn state(&self, kind: StateKind) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT key, value FROM journal_state WHERE kind = ?1 ORDER BY key")
-                .map_err(unwritten)?;
-            let entries =
-                statement.query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(unwritten)?;
-            entries.map(|entry| entry.map_err(unwritten)).collect()
-        })
+        self.read(|connection| read::state(connection, kind))
     }
 
     fn last(&self) -> Result<u64, JournalError> {
-        self.read(read_last)
+        self.read(read::last)
+    }
+
+    fn floor(&self) -> Result<u64, JournalError> {
+        self.read(read::floor)
     }
 
     fn recover(&self) -> Result<(), JournalError> {
@@ -206,24 +216,28 @@ impl Journal for SqliteJournal {
     }
 }
 
-fn write(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
+/// Makes all that `fill` does durable, or nothing of it.
+fn transact<T>(
+    connection: &Connection,
+    fill: impl FnOnce(&Connection) -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
     // Prepared before anything begins, so that an error of the call at the end is one of COMMIT.
     let mut end = connection.prepare_cached("COMMIT").map_err(unwritten)?;
     connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(unwritten)?;
-    if let Err(error) = fill(connection, commit) {
-        roll_back(connection);
-        return Err(error);
+    let filled = fill(connection).inspect_err(|_| roll_back(connection))?;
+    match end.execute([]) {
+        Ok(_) => Ok(filled),
+        Err(error) => {
+            roll_back(connection);
+            Err(at_commit(error))
+        }
     }
-    end.execute([]).map(drop).map_err(|error| {
-        roll_back(connection);
-        at_commit(error)
-    })
 }
 
 /// Puts a commit into the open transaction; whatever fails here was not written.
 fn fill(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
     // Within the transaction, which no other writer can enter: a second process conflicts too.
-    let last = read_last(connection)?;
+    let last = read::last(connection)?;
     if last.checked_add(1) != Some(commit.sequence) {
         return Err(JournalError::Conflict { refused: commit.sequence, last });
     }
@@ -256,6 +270,15 @@ fn fill(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
         }
         .map_err(unwritten)?;
     }
+    if let Some(trim) = commit.trim {
+        connection
+            .prepare_cached(
+                "INSERT INTO journal_floor (only, sequence) VALUES (0, ?1) \
+                 ON CONFLICT (only) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+            )
+            .and_then(|mut put| put.execute([signed(trim)?]))
+            .map_err(unwritten)?;
+    }
     Ok(())
 }
 
@@ -264,49 +287,6 @@ fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK").ok();
     }
-}
-
-fn read_last(connection: &Connection) -> Result<u64, JournalError> {
-    connection
-        .prepare_cached("SELECT max(sequence) FROM journal_row")
-        .and_then(|mut max| max.query_row([], |row| row.get::<_, Option<i64>>(0)))
-        .map_err(unwritten)
-        .and_then(|last| last.map_or(Ok(0), unsigned))
-}
-
-fn read_rows(connection: &Connection, after_sequence: u64, bytes_max: usize) -> Result<Vec<Row>, JournalError> {
-    // No row has a sequence beyond the largest signed number.
-    let after = i64::try_from(after_sequence).unwrap_or(i64::MAX);
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT sequence, position, event_count, time_recorded_us, length(payload), payload \
-             FROM journal_row WHERE sequence > ?1 ORDER BY sequence",
-        )
-        .map_err(unwritten)?;
-    let mut found = statement.query([after]).map_err(unwritten)?;
-    let mut rows: Vec<Row> = Vec::new();
-    let mut bytes = 0_u64;
-    while let Some(row) = found.next().map_err(unwritten)? {
-        // The length alone, so that a payload that is one too many is not read from the disk.
-        bytes += u64::from(row.get::<_, u32>(4).map_err(unwritten)?);
-        if bytes > bytes_max as u64 && !rows.is_empty() {
-            break;
-        }
-        let sequence = unsigned(row.get(0).map_err(unwritten)?)?;
-        if let Some(previous) = rows.last()
-            && previous.sequence + 1 != sequence
-        {
-            return Err(JournalError::corrupt(format!("sequence {sequence} follows {}", previous.sequence)));
-        }
-        rows.push(Row {
-            sequence,
-            position: unsigned(row.get(1).map_err(unwritten)?)?,
-            event_count: row.get(2).map_err(unwritten)?,
-            time_recorded_us: unsigned(row.get(3).map_err(unwritten)?)?,
-            payload: row.get(5).map_err(unwritten)?,
-        });
-    }
-    Ok(rows)
 }
 
 fn wal_bytes(commit: &Commit) -> u64 {
@@ -320,10 +300,6 @@ fn wal_bytes(commit: &Commit) -> u64 {
 /// The limits of a commit exclude the error.
 fn signed(number: u64) -> rusqlite::Result<i64> {
     i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-fn unsigned(number: i64) -> Result<u64, JournalError> {
-    u64::try_from(number).map_err(|_| JournalError::corrupt(format!("a negative number, {number}, in a row")))
 }
 
 /// A panic while a lock is held leaves at worst an open transaction, in which the next BEGIN fails

@@ -42,7 +42,9 @@ pub(crate) fn fault(fault: &Fault) -> Vec<u8> {
         FaultKind::MethodNotAllowed => ("method_not_allowed", said),
         FaultKind::Conflict => ("optimistic_locking_error", said),
         FaultKind::RateLimited { .. } => ("rate_limited", said),
-        FaultKind::Busy { .. } | FaultKind::Unavailable | FaultKind::Internal => ("service_unavailable", said),
+        FaultKind::Busy { .. } | FaultKind::Unavailable | FaultKind::Deadline | FaultKind::Internal => {
+            ("service_unavailable", said)
+        }
     };
     shown::body(&wire::Error { code, message }).unwrap_or_default()
 }

@@ -39,7 +39,7 @@ fn code(kind: FaultKind) -> &'static str {
         FaultKind::Invalid | FaultKind::Limit | FaultKind::TooLarge | FaultKind::MethodNotAllowed => "AB01",
         FaultKind::NotFound => "AB02",
         FaultKind::Forbidden => "AB03",
-        FaultKind::Internal | FaultKind::Unavailable | FaultKind::Busy { .. } => "AB04",
+        FaultKind::Internal | FaultKind::Unavailable | FaultKind::Deadline | FaultKind::Busy { .. } => "AB04",
         FaultKind::Unauthorized => "AB05",
         FaultKind::RateLimited { .. } => "AB06",
         FaultKind::Conflict => "AB07",

@@ -3,7 +3,8 @@
 use annals_ledger::Masking;
 use annals_model::{Content, Fault, FaultKind, Filter, NewEvent, Order, Request, Target, Value, limits};
 
-use crate::support::{all, append, append_json, event, ids, ledger, of, page, query};
+use super::{SEAL_EVENTS, ledger};
+use crate::support::{Hands, all, append, append_json, create, event, ids, of, open_over, page, query};
 
 fn total(ledger: &annals_ledger::Ledger, organization: &str) -> u64 {
     page(ledger, &query(of(organization), Filter::default(), Order::newest(), 0)).total.expect("asked for")
@@ -185,11 +186,11 @@ fn organizations_must_exist_and_batches_have_a_size() {
 
 #[test]
 fn secrets_of_the_request_are_masked_before_they_are_stored() {
-    let (ledger, journal, _) = ledger();
+    let (ledger, store) = ledger();
     append_json(&ledger, "acme", &[r#"{"action":"a","id":"x","request":{"headers":{"Cookie":"sesame-open-now"},"body":{"deep":[{"password":"hunter2hunter2"}]}}}"#]).expect("appended");
     let text = String::from_utf8(ledger.event("acme", "x").expect("there").canonical.to_vec()).expect("UTF-8");
     assert!(text.contains("se****ow") && text.contains("hu****r2"), "{text}");
-    let rows = annals_store::Journal::rows(&*journal, 0, usize::MAX).expect("rows");
+    let rows = annals_store::Journal::rows(&*store.journal, 0, usize::MAX).expect("rows");
     for row in rows {
         let body = annals_store::row::decode(&row.payload).expect("a row");
         assert!(body.events.iter().all(|event| !String::from_utf8_lossy(&event.canonical).contains("sesame")));
@@ -198,7 +199,7 @@ fn secrets_of_the_request_are_masked_before_they_are_stored() {
 
 #[test]
 fn an_event_that_another_reader_made_is_held_to_the_same_limits_and_so_can_be_read_back() {
-    let (ledger, journal, clock) = ledger();
+    let (ledger, store) = ledger();
     let nested = |levels: usize| {
         Value::parse(format!("{}0{}", "[".repeat(levels), "]".repeat(levels)).as_bytes()).expect("JSON")
     };
@@ -244,7 +245,7 @@ fn an_event_that_another_reader_made_is_held_to_the_same_limits_and_so_can_be_re
     }
     append(&ledger, vec![deep(limits::JSON_DEPTH_MAX - 1), headers(limits::JSON_DEPTH_MAX - 2)]).expect("appended");
     ledger.close();
-    let reopened = crate::support::open(std::sync::Arc::new(journal.reopen()), clock);
+    let reopened = store.reopen().open();
     assert!(all(&reopened, of("acme"), 10).iter().all(|event| event.content().is_ok()));
 }
 
@@ -269,6 +270,9 @@ impl annals_store::Journal for Slow {
     fn last(&self) -> Result<u64, annals_store::JournalError> {
         self.inner.last()
     }
+    fn floor(&self) -> Result<u64, annals_store::JournalError> {
+        self.inner.floor()
+    }
     fn recover(&self) -> Result<(), annals_store::JournalError> {
         self.inner.recover()
     }
@@ -281,8 +285,8 @@ fn more_than_the_queue_holds_is_busy_at_once_and_what_was_taken_is_stored() {
         gate: true.into(),
         opened: std::sync::Condvar::new(),
     });
-    let ledger = crate::support::open(slow.clone(), crate::support::Hands::new());
-    crate::support::create(&ledger, "acme");
+    let ledger = open_over(slow.clone(), Hands::new(), SEAL_EVENTS);
+    create(&ledger, "acme");
     *slow.gate.lock().expect("no panic") = false;
     // Large events, so that the bound in bytes is met by few.
     let json = format!(r#"{{"action":"a","data":"{}"}}"#, "x".repeat(limits::EVENT_BYTES_MAX - 1_000));
@@ -329,13 +333,16 @@ fn a_defect_in_the_sequencer_is_told_and_nobody_waits_for_it() {
         fn last(&self) -> Result<u64, annals_store::JournalError> {
             self.0.last()
         }
+        fn floor(&self) -> Result<u64, annals_store::JournalError> {
+            self.0.floor()
+        }
         fn recover(&self) -> Result<(), annals_store::JournalError> {
             self.0.recover()
         }
     }
     let broken = std::sync::Arc::new(Broken(annals_store::MemoryJournal::new(), false.into()));
-    let ledger = crate::support::open(broken.clone(), crate::support::Hands::new());
-    crate::support::create(&ledger, "acme");
+    let ledger = open_over(broken.clone(), Hands::new(), SEAL_EVENTS);
+    create(&ledger, "acme");
     broken.1.store(true, std::sync::atomic::Ordering::Relaxed);
     for _ in 0..3 {
         let fault = append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect_err("refused");
@@ -372,7 +379,7 @@ fn an_event_without_an_id_gets_a_uuid_of_version_7() {
 
 #[test]
 fn every_action_has_a_number_that_stays() {
-    let (ledger, journal, clock) = ledger();
+    let (ledger, store) = ledger();
     append_json(
         &ledger,
         "acme",
@@ -385,8 +392,5 @@ fn every_action_has_a_number_that_stays() {
     };
     assert_eq!(numbers(&ledger), [Some(14), Some(15), Some(16), Some(13), None, None]);
     ledger.close();
-    assert_eq!(
-        numbers(&crate::support::open(std::sync::Arc::new(journal.reopen()), clock)),
-        [Some(14), Some(15), Some(16), Some(13), None, None]
-    );
+    assert_eq!(numbers(&store.reopen().open()), [Some(14), Some(15), Some(16), Some(13), None, None]);
 }

@@ -1,21 +1,20 @@
 //! Each failure of the journal, twice: as if nothing had happened, and as if all had.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use annals_model::{Actor, FaultKind, NewOrganization};
-use annals_store::{Fault as Failure, MemoryJournal};
+use annals_store::Fault as Failure;
 
-use crate::support::{all, append_json, ids, ledger, of, open, wait};
+use crate::support::{NEVER, all, append_json, ids, ledger, of, wait};
 
 /// Fails the journal at each of three appends in turn, then starts anew from what is durable.
 fn check(failures: &[Failure], expect_ok: bool) {
     for at in 0..3 {
-        let (ledger, journal, clock) = ledger();
+        let (ledger, store) = ledger(NEVER);
         let mut acknowledged = BTreeSet::new();
         for round in 0..3 {
             if round == at {
-                failures.iter().for_each(|failure| journal.fail_next(*failure));
+                failures.iter().for_each(|failure| store.journal.fail_next(*failure));
             }
             let json = format!(r#"{{"action":"a","id":"e{round}"}}"#);
             let first = append_json(&ledger, "acme", &[&json]);
@@ -40,7 +39,7 @@ fn check(failures: &[Failure], expect_ok: bool) {
         }
         let before = all(&ledger, of("acme"), 10);
         ledger.close();
-        let reopened = open(Arc::new(journal.reopen()), clock);
+        let reopened = store.reopen().open();
         assert_eq!(all(&reopened, of("acme"), 10), before, "{failures:?} at {at}");
     }
 }
@@ -65,8 +64,8 @@ fn while_a_result_is_unknown_nothing_else_is_committed_and_then_it_is_found_out(
 
 #[test]
 fn the_server_finds_out_by_itself_that_the_journal_works_again() {
-    let (ledger, journal, _) = ledger();
-    journal.fail_next(Failure::NotPersisted);
+    let (ledger, store) = ledger(NEVER);
+    store.journal.fail_next(Failure::NotPersisted);
     append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect_err("unavailable");
     assert!(!ledger.health().ready);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -82,12 +81,12 @@ fn a_change_of_state_and_its_event_are_one() {
     for (failure, done) in
         [(Failure::NotPersisted, false), (Failure::UnknownNotPersisted, false), (Failure::UnknownPersisted, true)]
     {
-        let (ledger, journal, clock) = ledger();
+        let (ledger, store) = ledger(NEVER);
         let recorded = all(&ledger, of("_system"), 10).len();
-        journal.fail_next(failure);
+        store.journal.fail_next(failure);
         let new = NewOrganization { id: "initech".into(), ..NewOrganization::default() };
         assert_eq!(wait(ledger.create_organization(new, Actor::default())).is_ok(), done, "{failure:?}");
-        for ledger in [ledger, open(Arc::new(journal.reopen()), clock)] {
+        for ledger in [ledger, store.reopen().open()] {
             assert_eq!(ledger.organization("initech").is_some(), done, "{failure:?}");
             assert_eq!(all(&ledger, of("_system"), 10).len(), recorded + usize::from(done), "{failure:?}");
         }
@@ -96,10 +95,9 @@ fn a_change_of_state_and_its_event_are_one() {
 
 #[test]
 fn another_writer_stops_this_one_but_not_its_readers() {
-    let (ledger, journal, clock) = ledger();
+    let (ledger, store) = ledger(NEVER);
     append_json(&ledger, "acme", &[r#"{"action":"a","id":"mine"}"#]).expect("appended");
-    let other: MemoryJournal = journal.reopen();
-    append_json(&open(Arc::new(other), clock), "acme", &[r#"{"action":"a","id":"theirs"}"#]).expect("appended");
+    append_json(&store.reopen().open(), "acme", &[r#"{"action":"a","id":"theirs"}"#]).expect("appended");
     for _ in 0..2 {
         let fault = append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect_err("conflict");
         assert_eq!(fault.kind, FaultKind::Unavailable);

@@ -9,7 +9,8 @@ use annals_model::{
 use annals_segment::Key;
 use proptest::prelude::*;
 
-use crate::support::{START_S, all, append, append_json, event, ids, ledger, of, page, query};
+use super::ledger;
+use crate::support::{START_S, all, append, append_json, event, ids, of, page, query};
 
 const EVENTS: usize = 11_500;
 
@@ -21,7 +22,7 @@ struct World {
 /// Some thousand events: frozen segments, merged ones, and fresh events at the end; times in order
 /// in one log, far out of order in the other.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let (ledger, _, clock) = ledger();
+    let (ledger, store) = ledger();
     let mut made = 0;
     let mut random = 12_345_u64;
     while made < EVENTS {
@@ -38,7 +39,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                 r#"{{{occurred}"id":"e{made}","action":"kind{}.{}","actor":{{"id":"usr_{}","name":"Iku {}"}},"targets":[{{"id":"t{}"}},{{"id":"t{}"}}],"request":{{"status":{}{country}}},"data":{{"note":"word{} other"}}}}"#,
                 pick(20, 3), ["update", "Create"][usize::try_from(pick(22, 2)).expect("small")], pick(25, 5), pick(25, 5), pick(28, 6), pick(31, 6), 200 + pick(34, 3), pick(37, 4)))
         }).collect();
-        clock.forward_us(i64::try_from(random % 3).expect("small"));
+        store.clock.forward_us(i64::try_from(random % 3).expect("small"));
         append(&ledger, batch).expect("appended");
     }
     let events = [all(&ledger, Reach::All, 1_000), all(&ledger, of("_system"), 1_000)].concat();
@@ -192,7 +193,7 @@ proptest! {
 #[test]
 fn paging_while_others_append_gives_what_was_there_at_the_start_once() {
     for order in [Order::newest(), Order::occurred(), Order(vec![(OrderField::Status, Direction::Ascending)])] {
-        let (ledger, _, clock) = ledger();
+        let (ledger, store) = ledger();
         let add = |n: usize| {
             append_json(
                 &ledger,
@@ -212,7 +213,7 @@ fn paging_while_others_append_gives_what_was_there_at_the_start_once() {
             let page = page(&ledger, &asked);
             assert_eq!(page.total, Some(50), "as of the first page");
             seen.extend(ids(&page.events));
-            clock.forward_us(1_000);
+            store.clock.forward_us(1_000);
             add(n);
             match page.next {
                 Some(cursor) => asked.start = Start::Cursor(cursor),

@@ -1,11 +1,19 @@
-//! The ledger's rules, over a journal in memory that fails on demand, and over SQLite.
+//! The ledger's rules, over a journal and blobs in memory that fail on demand, and over SQLite.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails panics")]
+#![allow(clippy::duplicate_mod, reason = "the same rules hold whatever of the events is fresh, frozen or sealed")]
 
-mod append;
+mod crash;
+mod damage;
+mod deadline;
+mod disturb;
 mod faults;
-mod list;
-mod recover;
+mod history;
+mod model;
 mod sample;
+mod sealed_by_3;
+mod sealed_by_40;
+mod sealing;
 mod support;
-mod system;
+mod tampered;
+mod unsealed;

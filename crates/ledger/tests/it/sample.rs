@@ -10,7 +10,7 @@ use std::sync::Arc;
 use annals_model::{Filter, Order, Reach};
 use annals_store::{Journal, SqliteJournal, StateKind, row};
 
-use crate::support::{Hands, append, append_json, create, event, of, open, page, query};
+use crate::support::{Hands, NEVER, append, append_json, create, event, of, open_over, page, query};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/journal-v1");
 
@@ -33,7 +33,7 @@ fn write() {
         std::fs::remove_file(old.path()).expect("removed");
     }
     let journal = Arc::new(SqliteJournal::open(folder).expect("a journal"));
-    let ledger = open(Arc::clone(&journal) as Arc<dyn Journal>, clock());
+    let ledger = open_over(Arc::clone(&journal) as Arc<dyn Journal>, clock(), NEVER);
     for id in ["acme", "globex"] {
         create(&ledger, id);
     }
@@ -85,7 +85,7 @@ fn a_journal_of_version_1_is_read_and_checked_and_answers_as_it_did() {
     let copy = tempfile::tempdir().expect("a folder");
     std::fs::copy(Path::new(FOLDER).join("journal.sqlite"), copy.path().join("journal.sqlite")).expect("copied");
     let journal = Arc::new(SqliteJournal::open(copy.path()).expect("opens"));
-    let ledger = open(Arc::clone(&journal) as Arc<dyn Journal>, clock());
+    let ledger = open_over(Arc::clone(&journal) as Arc<dyn Journal>, clock(), NEVER);
     let expect = std::fs::read_to_string(Path::new(FOLDER).join("answers.txt")).expect("the answers");
     assert_eq!(answers(&ledger, &*journal), expect);
     // What is handed in again is known by its commitments, made with the stored seeds.

@@ -1,10 +1,9 @@
 //! Organizations and keys, and what is recorded of their changes.
 
-use std::sync::Arc;
-
 use annals_model::{Actor, FaultKind, NewKey, NewOrganization, OrganizationPatch, Scope};
 
-use crate::support::{all, create, ledger, of, open, wait};
+use super::ledger;
+use crate::support::{all, create, of, wait};
 
 fn admin() -> Actor {
     Actor { kind: Some("api_key".into()), id: Some("k0".into()), name: Some("root".into()), email: None }
@@ -92,7 +91,7 @@ fn ids_and_aliases_are_taken_once() {
 
 #[test]
 fn keys_are_found_by_their_hash_until_they_are_revoked_also_after_a_restart() {
-    let (ledger, journal, clock) = ledger();
+    let (ledger, store) = ledger();
     let new = |organization: Option<&str>| NewKey {
         organization: organization.map(str::to_owned),
         name: "ci".into(),
@@ -107,7 +106,7 @@ fn keys_are_found_by_their_hash_until_they_are_revoked_also_after_a_restart() {
     );
     wait(ledger.revoke_key("k1", admin())).expect("revoked");
     assert_eq!(wait(ledger.revoke_key("k1", admin())).expect_err("gone").kind, FaultKind::NotFound);
-    for ledger in [ledger.clone(), open(Arc::new(journal.reopen()), clock)] {
+    for ledger in [ledger.clone(), store.reopen().open()] {
         assert!(ledger.key_by_hash(&"11".repeat(32)).is_none());
         assert_eq!(ledger.key_by_hash(&"22".repeat(32)).expect("there").scopes, [Scope::Append, Scope::Admin]);
         assert_eq!(ledger.keys().len(), 1);

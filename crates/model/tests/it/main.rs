@@ -5,3 +5,4 @@
 mod canonical;
 mod generate;
 mod parse;
+mod plain;

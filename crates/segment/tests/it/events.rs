@@ -41,7 +41,7 @@ struct Shape {
     logs: usize,
     /// Whether clients say when things happened.
     client_times: bool,
-    /// Whether indexes have gaps.
+    /// Whether positions have gaps.
     gaps: bool,
 }
 
@@ -92,19 +92,21 @@ fn content() -> impl Strategy<Value = Content> {
 pub(crate) fn list(length: std::ops::Range<usize>) -> impl Strategy<Value = List> {
     let event = (content(), 0..LOGS.len(), 0..3_i64, of(0..40_i64), 0..3_u64, any::<u8>());
     (shape(), vec(event, length)).prop_map(|(shape, events)| {
-        let (mut now, mut indexes) = (TIME_FIRST_S, [5, 0, 100]);
-        let placed = (POSITION_FIRST..).zip(events).map(|(position, (content, log, step, occurred, gap, size))| {
+        let (mut now, mut indexes, mut position) = (TIME_FIRST_S, [5, 0, 100], POSITION_FIRST);
+        let placed = events.into_iter().map(|(content, log, step, occurred, gap, size)| {
             let log = log % shape.logs;
             now += step;
-            indexes[log] += 1 + if shape.gaps { gap } else { 0 };
+            indexes[log] += 1;
+            position += 1 + if shape.gaps { gap } else { 0 };
             let occurred = occurred.filter(|_| shape.client_times).map(|s| Time::from_s(TIME_FIRST_S - 5 + s));
-            let content = Content { time_occurred: occurred, ..content };
+            let notes = (size > 200).then(|| "long ".repeat(usize::from(size) * 10));
+            let content = Content { time_occurred: occurred, notes, ..content };
             let row = Row {
                 log: LOGS[log],
                 index: indexes[log],
                 position,
                 time_recorded: Time::from_s(now),
-                canonical: content.canonical().text.repeat(1 + usize::from(size / 64)).into(),
+                canonical: content.canonical().text.into(),
                 secret: vec![size; usize::from(size % 17)].into(),
             };
             (row, content)

@@ -6,9 +6,12 @@
     reason = "the lints let these pass in a test, but not in what several tests share"
 )]
 
+mod check;
 mod events;
 mod ids;
 mod model;
 mod order;
 mod rows;
+mod sample;
 mod search;
+mod values;

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Batches, ELEMENT_BYTES_MAX};
-use super::client::{Answer, Body, Client, Connection, Refusal, query};
+use super::client::{Answer, Body, Client, Connection, Refusal, is_broken_connection, query};
 use super::frame::{Elements, FrameError, Wrapping};
 use super::output::{Output, counted, note, thousands};
 use super::retry::{Pauses, pause};
@@ -249,17 +249,6 @@ impl Sender {
             Err(error) => format!("{error:#}"),
         };
         self.bar.suspend(|| note(&format!("{why}; trying again in {} s", duration.as_secs_f32())));
-    }
-}
-
-/// Whether the connection could not be made or was lost, rather than the request being wrong.
-fn is_broken_connection(error: &anyhow::Error) -> bool {
-    use ureq::Error::{ConnectionFailed, HostNotFound, Io, Timeout};
-    match error.downcast_ref::<ureq::Error>() {
-        Some(Io(_) | Timeout(_) | ConnectionFailed | HostNotFound) => true,
-        // The answer ended early.
-        Some(ureq::Error::Protocol(_)) => true,
-        _ => false,
     }
 }
 

@@ -216,6 +216,17 @@ impl Answer {
     }
 }
 
+/// Whether the connection could not be made or was lost, rather than the request being wrong.
+pub(crate) fn is_broken_connection(error: &anyhow::Error) -> bool {
+    use ureq::Error::{ConnectionFailed, HostNotFound, Io, Timeout};
+    match error.downcast_ref::<ureq::Error>() {
+        Some(Io(_) | Timeout(_) | ConnectionFailed | HostNotFound) => true,
+        // The answer ended early.
+        Some(ureq::Error::Protocol(_)) => true,
+        _ => false,
+    }
+}
+
 /// A query string of names and values.
 pub(crate) fn query<'q>(pairs: impl IntoIterator<Item = (&'q str, &'q str)>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{Client, Connection, query};
+use super::events::Events;
 use super::filters::{Filters, VALUES};
-use super::output::{Output, counted, note, terminal_columns, thousands};
-use super::table::Table;
+use super::output::{Output, counted, note, thousands};
 
 /// List events
 #[derive(clap::Args)]
@@ -57,56 +57,21 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// What the table shows of an event; an erased member is absent.
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(default)]
-    organization: String,
-    #[serde(default)]
-    id: String,
-    #[serde(default)]
-    time_occurred: String,
-    #[serde(default)]
-    action: String,
-    #[serde(default)]
-    actor: Part,
-    #[serde(default)]
-    targets: Vec<Part>,
-    #[serde(default)]
-    request: Part,
-}
-
-/// What the table shows of an actor, a target or a request.
-#[derive(Default, Deserialize)]
-struct Part {
-    r#type: Option<String>,
-    id: Option<String>,
-    name: Option<String>,
-    email: Option<String>,
-    status: Option<u16>,
-}
-
 impl List {
     pub(crate) fn run(self, out: &mut Output) -> anyhow::Result<()> {
         let client = Client::new(&self.connection);
         let mut printed = 0;
-        let mut table: Option<(Table, bool)> = None;
+        let mut events = Events::new(self.json, self.organization.is_none());
         let mut cursor = self.cursor.clone();
         loop {
             let path = format!("/v1/events?{}", self.parameters(cursor.as_deref()));
             let page: Page = client.get(&path)?.accepted()?.json()?;
-            let events = u64::try_from(page.events.len()).unwrap_or(u64::MAX);
-            printed += events;
-            if self.json {
-                for event in &page.events {
-                    out.line(event.get())?;
-                }
-            } else {
-                self.print(&page, &mut table, out)?;
-            }
+            let count = u64::try_from(page.events.len()).unwrap_or(u64::MAX);
+            printed += count;
+            events.print(&page.events, out)?;
             out.flush()?;
             // The end of a list by the oldest has a cursor too, to ask for what comes next.
-            let is_end = page.next_cursor.is_none() || events == 0;
+            let is_end = page.next_cursor.is_none() || count == 0;
             if !self.all || is_end {
                 tell(printed, &page, self.all);
                 return Ok(());
@@ -128,60 +93,6 @@ impl List {
         let cursor = cursor.map(|cursor| ("cursor", cursor));
         query(organization.into_iter().chain(filters).chain(place).chain(cursor))
     }
-
-    fn print(&self, page: &Page, table: &mut Option<(Table, bool)>, out: &mut Output) -> anyhow::Result<()> {
-        let events: Vec<Shown> =
-            page.events.iter().map(|event| serde_json::from_str(event.get())).collect::<Result<_, _>>()?;
-        let is_first = table.is_none();
-        let (table, over_all) = table.get_or_insert_with(|| {
-            let over_all = self.organization.is_none();
-            let header = ["time", "organization", "actor", "action", "target", "status", "id"];
-            (Table::new(header.into_iter().filter(|name| over_all || *name != "organization")), over_all)
-        });
-        for event in &events {
-            table.row(cells(event, *over_all));
-        }
-        let columns = terminal_columns();
-        if is_first && !events.is_empty() {
-            out.line(&table.header(columns))?;
-        }
-        table.lines(columns).iter().try_for_each(|line| out.line(line))
-    }
-}
-
-fn cells(event: &Shown, over_all: bool) -> impl Iterator<Item = String> {
-    let actor = [&event.actor.email, &event.actor.name, &event.actor.id].into_iter().flatten().next();
-    let status = event.request.status.map(|status| status.to_string());
-    [
-        Some(moment(&event.time_occurred)),
-        over_all.then(|| event.organization.clone()),
-        Some(actor.cloned().unwrap_or_default()),
-        Some(event.action.clone()),
-        Some(targets(&event.targets)),
-        Some(status.unwrap_or_default()),
-        Some(event.id.clone()),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// A time to the second, as people read it.
-fn moment(time: &str) -> String {
-    let seconds: String = time.chars().take("2026-11-20T09:46:08".len()).collect();
-    format!("{}Z", seconds.replace('T', " "))
-}
-
-/// The first target, and how many more there are.
-fn targets(targets: &[Part]) -> String {
-    let Some((first, more)) = targets.split_first() else {
-        return String::new();
-    };
-    let name = first.name.as_ref().or(first.id.as_ref());
-    let mut text = [first.r#type.as_ref(), name].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
-    if !more.is_empty() {
-        text.push_str(&format!(" +{}", more.len()));
-    }
-    text
 }
 
 fn tell(printed: u64, page: &Page, all: bool) {
@@ -189,27 +100,4 @@ fn tell(printed: u64, page: &Page, all: bool) {
     let next = page.next_cursor.as_ref().filter(|_| !all && !page.events.is_empty());
     let hint = next.map(|cursor| format!("; next page: --cursor {cursor} (or --all)")).unwrap_or_default();
     note(&format!("{}{of}{hint}", counted(printed, "event")));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(event: &str, over_all: bool, expect: &[&str]) {
-        let event: Shown = serde_json::from_str(event).expect("an event");
-        assert_eq!(cells(&event, over_all).collect::<Vec<_>>(), expect);
-    }
-
-    #[test]
-    fn a_row_shows_the_best_there_is() {
-        let full = r#"{"organization":"acme","id":"e1","action":"flag.update","time_occurred":"2026-11-20T09:46:08.123456Z",
-            "actor":{"type":"user","id":"usr_1","name":"Iku","email":"iku@example.com"},
-            "targets":[{"type":"flag","id":"new-checkout","name":"New checkout"},{"id":"b"}],
-            "request":{"method":"PUT","status":200}}"#;
-        let rest = ["iku@example.com", "flag.update", "flag New checkout +1", "200", "e1"];
-        check(full, false, &[&["2026-11-20 09:46:08Z"], &rest[..]].concat());
-        check(full, true, &[&["2026-11-20 09:46:08Z", "acme"], &rest[..]].concat());
-        let least = r#"{"action":"a","time_occurred":"2026-11-20T09:46:08.000000Z"}"#;
-        check(least, false, &["2026-11-20 09:46:08Z", "", "a", "", "", ""]);
-    }
 }

@@ -5,12 +5,15 @@
 //! **Invariant:** a reader that closes the pipe early, such as `head`, ends a command quietly.
 
 mod append;
+mod backup;
 mod batch;
 mod bench;
 mod client;
 mod demo;
+mod events;
 mod filters;
 mod frame;
+mod fsck;
 mod get;
 mod key;
 mod list;
@@ -19,12 +22,15 @@ mod output;
 mod retry;
 mod serve;
 mod table;
+mod tail;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::config::{Config, Overrides};
 use output::{ClosedPipe, Output};
 
 /// An audit-log server: records who did what, and reads it back through its own API and through
@@ -47,6 +53,9 @@ enum Command {
     Append(append::Append),
     List(list::List),
     Get(get::Get),
+    Tail(tail::Tail),
+    Fsck(fsck::Fsck),
+    Backup(backup::Backup),
     #[command(subcommand, after_help = "Example:\n  annals key list")]
     Key(key::Key),
     #[command(subcommand, after_help = "Example:\n  annals organization list")]
@@ -63,6 +72,9 @@ impl Command {
             Command::Append(append) => append.run(out),
             Command::List(list) => list.run(out),
             Command::Get(get) => get.run(out),
+            Command::Tail(tail) => tail.run(out),
+            Command::Fsck(fsck) => fsck.run(out),
+            Command::Backup(backup) => backup.run(out),
             Command::Key(key) => key.run(out),
             Command::Organization(organization) => organization.run(out),
             Command::Bench(bench) => bench.run(out),
@@ -103,6 +115,11 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// The data folder that a command works on: the one it names, else the server's.
+fn data_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    Ok(Config::load(&Overrides { data: named, ..Overrides::default() })?.data)
 }
 
 /// The runtime of the commands that serve, or load a server over many connections.

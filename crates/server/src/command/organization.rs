@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Connection, segment};
-use super::output::{Output, note, plain, terminal_columns};
+use super::output::{Output, note, plain, size, terminal_columns, thousands};
 use super::table::Table;
 
 /// Make, list and change organizations
@@ -35,7 +35,7 @@ pub(crate) struct Create {
     json: bool,
 }
 
-/// List organizations
+/// List organizations, with how many events they have and what those take of the disk
 #[derive(Args)]
 #[command(after_help = "Example:
   annals organization list")]
@@ -114,6 +114,8 @@ struct Listed {
     legal_hold: bool,
     #[serde(default)]
     aliases: BTreeMap<String, String>,
+    events: u64,
+    bytes: u64,
 }
 
 fn parse_alias(text: &str) -> Result<(String, String), String> {
@@ -217,7 +219,7 @@ impl List {
         if self.json {
             return organizations.iter().try_for_each(|organization| out.line(organization.get()));
         }
-        let mut table = Table::new(["id", "name", "plan", "retention", "legal hold", "aliases"]);
+        let mut table = Table::new(["id", "name", "events", "size", "plan", "retention", "legal hold", "aliases"]);
         for organization in &organizations {
             let listed: Listed = serde_json::from_str(organization.get())?;
             let aliases: Vec<String> =
@@ -225,6 +227,8 @@ impl List {
             table.row([
                 listed.id,
                 listed.name.unwrap_or_default(),
+                thousands(listed.events),
+                size(listed.bytes),
                 listed.plan.unwrap_or_default(),
                 listed.retention_days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} d")),
                 if listed.legal_hold { "yes".to_owned() } else { String::new() },

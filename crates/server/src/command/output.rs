@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 /// Whoever read standard output has stopped reading.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output was closed")]
@@ -73,6 +75,16 @@ pub(crate) fn terminal_columns() -> Option<usize> {
     terminal.size_checked().map(|(_, columns)| usize::from(columns))
 }
 
+/// A bar on standard error that shows how far something is, if that is a terminal.
+pub(crate) fn progress(template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    // A template that is none would show in the first use of it.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A number with its thousands apart: `2,900`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -90,6 +102,11 @@ pub(crate) fn thousands(number: u64) -> String {
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number))
+}
+
+/// Bytes as people read them: `512 B`, `1.5 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
 }
 
 /// A text on one line, without what could steer a terminal or turn the direction of writing.

@@ -20,6 +20,14 @@ pub(crate) struct Serve {
     /// The name in the origins of logs, fixed at the first start [default: the listen address]
     #[arg(long, value_name = "SERVER")]
     name: Option<String>,
+    /// Memory that is kept for what was read of sealed events, in MiB, on top of all else: the more of what
+    /// is asked for fits in, the less is read from disk [default: 256]
+    #[arg(long, value_name = "MIB")]
+    cache_mib: Option<usize>,
+    /// Events after which what was recorded moves from the journal into a sealed segment; fewer need less
+    /// memory and a shorter start, and more merging [default: 262144]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    seal_events: Option<u64>,
     /// A file of settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -31,7 +39,8 @@ const EXAMPLE: &str = "Example:
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let overrides = Overrides { data: self.data, listen: self.listen, name: self.name, config: self.config };
+        let Serve { data, listen, name, cache_mib, seal_events, config } = self;
+        let overrides = Overrides { data, listen, name, cache_mib, seal_events, config };
         let config = Config::load(&overrides)?;
         super::runtime()?.block_on(crate::serve::run_until_signal(config))
     }

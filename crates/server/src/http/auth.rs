@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use annals_dialect::Credential;
-use annals_model::{Actor, ApiKey, Fault, FaultKind, Organization, SYSTEM_ORGANIZATION, Scope, Time};
+use annals_model::{Actor, ApiKey, Fault, FaultKind, Organization, Reach, SYSTEM_ORGANIZATION, Scope, Time};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -150,6 +150,22 @@ impl Caller {
     /// A forbidden fault.
     pub(crate) fn require_read(&self, organization: &str) -> Result<(), Fault> {
         self.require(if organization == SYSTEM_ORGANIZATION { Scope::Admin } else { Scope::Read })
+    }
+
+    /// Whose events a read of the native API is of: the organization that it names, else the caller's
+    /// own, else all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Caller::organization`], and a forbidden fault for one that the caller may not read.
+    pub(crate) fn reach(&self, app: &App, named: Option<&str>) -> Result<Reach, Fault> {
+        if self.bound_to().is_none() && named.is_none() {
+            self.require(Scope::Read)?;
+            return Ok(Reach::All);
+        }
+        let organization = self.organization(app, named, None)?;
+        self.require_read(&organization.id)?;
+        Ok(Reach::Organization(organization.id.as_str().into()))
     }
 
     /// The organization that a request is about: the one it names, by id or as a dialect calls it,

@@ -41,6 +41,7 @@ pub(crate) fn of(kind: FaultKind) -> (StatusCode, &'static str) {
         FaultKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         FaultKind::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         FaultKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        FaultKind::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
     }
 }
 
@@ -97,5 +98,7 @@ mod tests {
         check(FaultKind::Internal, 500, None);
         check(FaultKind::Busy { retry_after_s: 2 }, 503, Some("2"));
         check(FaultKind::Unavailable, 503, Some("1"));
+        // The same query would take as long again.
+        check(FaultKind::Deadline, 503, None);
     }
 }

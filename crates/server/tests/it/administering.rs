@@ -56,6 +56,23 @@ async fn lists_go_page_by_page_to_the_end() {
 }
 
 #[tokio::test]
+async fn a_list_of_organizations_says_what_each_holds() {
+    let server = Server::start().await;
+    let held = async || {
+        let list = server.send(get("/v1/organizations").key(OPERATOR)).await.expect(StatusCode::OK).json();
+        let items = list["items"].as_array().expect("items").iter();
+        let held = items.map(|item| (item["events"].as_u64().expect("events"), item["bytes"].as_u64().expect("bytes")));
+        held.collect::<Vec<_>>()
+    };
+    assert_eq!(held().await, [(0, 0), (0, 0)]);
+    let events = json!([{"action":"a","data":{"text":"x".repeat(1_000)}}, {"action":"b"}]);
+    server.append(events).await.expect(StatusCode::CREATED);
+    let [acme, globex] = held().await[..] else { panic!("two organizations") };
+    assert!(acme.0 == 2 && acme.1 > 1_000, "{acme:?}");
+    assert_eq!(globex, (0, 0));
+}
+
+#[tokio::test]
 async fn a_key_is_shown_once_and_its_hash_never() {
     let server = Server::start().await;
     let new = json!({"organization":"acme","name":"ci","scopes":["read","append","read"],"email":"a@b.c",

@@ -31,18 +31,30 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a folder and waits until it is ready.
     pub(crate) fn start(data: &Path) -> Server {
-        let port = free_port();
+        Server::start_with(data, free_port(), &[]).expect("the server ended")
+    }
+
+    /// Starts a server on a port with settings, and waits until it is ready; none if it ends before.
+    pub(crate) fn start_with(data: &Path, port: u16, settings: &[(&str, &str)]) -> Option<Server> {
         let mut command = annals();
+        command.envs(settings.iter().copied());
         command.arg("serve").arg("--data").arg(data).arg("--listen").arg(format!("127.0.0.1:{port}"));
         command.env("ANNALS_ADMIN_KEY", ADMIN_KEY).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Server { child: command.spawn().expect("starts"), url: format!("http://127.0.0.1:{port}") };
         let deadline = Instant::now() + PATIENCE;
         while status(&format!("{}/readyz", server.url)) != Some(200) {
-            assert!(server.child.try_wait().expect("waits").is_none(), "the server ended");
+            if server.child.try_wait().expect("waits").is_some() {
+                return None;
+            }
             assert!(Instant::now() < deadline, "the server is not ready");
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        server
+        Some(server)
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self) {
+        self.child.wait().expect("ends");
     }
 
     /// Kills it as power loss would, but for what the system still writes.
@@ -105,7 +117,8 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 
-fn status(url: &str) -> Option<u16> {
+/// The status of an answer, if there is one.
+pub(crate) fn status(url: &str) -> Option<u16> {
     agent().get(url).call().ok().map(|answer| answer.status().as_u16())
 }
 
@@ -122,6 +135,19 @@ pub(crate) fn stop(child: &mut Child, signal: &str) -> Option<i32> {
         assert!(Instant::now() < deadline, "it does not stop");
         std::thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// Checks a data folder: whether nothing is wrong, and what was said.
+pub(crate) fn fsck(data: &Path) -> (bool, String) {
+    let output = annals().arg("fsck").arg("--data").arg(data).output().expect("runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[track_caller]
+pub(crate) fn check_sound(data: &Path) {
+    let (sound, said) = fsck(data);
+    assert!(sound, "{said}");
 }
 
 pub(crate) fn succeeded(output: &Output, what: &[&str]) -> String {

@@ -1,15 +1,38 @@
-//! The real binary, killed in the middle of a load.
+//! The real binary, killed in the middle of a load, while events are sealed and segments merged.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
-use crate::binary::Server;
+use crate::binary::{Server, check_sound, free_port};
 
 const KILLS: u64 = 5;
 const WRITERS: u64 = 4;
+/// Small, so that there is a lot of sealing and merging.
+const SEAL_EVENTS: (&str, &str) = ("ANNALS_SEAL_EVENTS", "300");
+/// The points where a server can be stopped.
+const POINTS: [&str; 8] = [
+    "commit.begin",
+    "commit.done",
+    "blob.written",
+    "seal.written",
+    "seal.registered",
+    "merge.written",
+    "merge.registered",
+    "merge.deleting",
+];
+/// How long a point may take to be reached.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is sent, and what came back.
+#[derive(Default)]
+struct Load {
+    told: Mutex<Told>,
+    batches: AtomicU64,
+    acknowledged: AtomicU64,
+}
 
 /// What the writers were told.
 #[derive(Default)]
@@ -20,74 +43,164 @@ struct Told {
     sent: Vec<Vec<String>>,
 }
 
-#[test]
-fn no_acknowledged_event_is_lost_when_the_server_is_killed_and_no_batch_is_halved() {
-    let data = tempfile::tempdir().expect("a folder");
-    let told = Mutex::new(Told::default());
-    let batches = AtomicU64::new(0);
-    for round in 0..KILLS {
+impl Load {
+    /// A folder with an organization, and a load for it.
+    fn begin() -> (tempfile::TempDir, Load) {
+        let data = tempfile::tempdir().expect("a folder");
         let server = Server::start(data.path());
-        if round == 0 {
-            let (status, _) = server.post("/v1/organizations", r#"{"id":"acme"}"#).expect("answers");
-            assert_eq!(status, 201);
-        }
-        let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (status, _) = server.post("/v1/organizations", r#"{"id":"acme"}"#).expect("answers");
+        assert_eq!(status, 201);
+        assert_eq!(server.stop("TERM"), Some(0));
+        (data, Load::default())
+    }
+
+    /// Sends batches from several threads until the server is gone, while something else is done.
+    fn run(&self, server: &Server, meanwhile: impl FnOnce()) {
+        let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..WRITERS {
-                scope.spawn(|| write(&server, &told, &batches, &stop, &acknowledged));
+                scope.spawn(|| {
+                    let mut there = true;
+                    while there && !stop.load(Relaxed) {
+                        there = self.send_next(server);
+                    }
+                });
             }
+            meanwhile();
+            stop.store(true, Relaxed);
+        });
+    }
+
+    /// Whether the server is still there.
+    fn send_next(&self, server: &Server) -> bool {
+        let batch = self.batches.fetch_add(1, Relaxed);
+        let ids: Vec<String> = (0..batch % 40 + 1).map(|at| format!("b{batch}-{at}")).collect();
+        self.told.lock().expect("no panic").sent.push(ids.clone());
+        self.send(server, &ids)
+    }
+
+    /// Sends a batch; whether it was answered.
+    fn send(&self, server: &Server, ids: &[String]) -> bool {
+        let pad = "x".repeat(300);
+        let event =
+            |id: &String| format!(r#"{{"organization":"acme","id":"{id}","action":"load","data":{{"pad":"{pad}"}}}}"#);
+        let events: Vec<String> = ids.iter().map(event).collect();
+        let Ok((status, answer)) = server.post("/v1/events", &format!("[{}]", events.join(","))) else { return false };
+        assert!(matches!(status, 200 | 201), "{answer}");
+        let mut told = self.told.lock().expect("no panic");
+        for event in answer["events"].as_array().expect("events") {
+            let (id, index) = (event["id"].as_str().expect("an id"), event["index"].as_u64().expect("an index"));
+            let before = told.acknowledged.insert(id.to_owned(), index);
+            assert!(before.is_none_or(|before| before == index), "{id} has moved from {before:?} to {index}");
+            self.acknowledged.fetch_add(1, Relaxed);
+        }
+        true
+    }
+
+    /// Lets a server be stopped at a point that it reaches for the n-th time under load.
+    fn stop_at(&self, data: &Path, point: &str, time: u64) {
+        let stop_at = format!("{point}:{time}");
+        let settings = [SEAL_EVENTS, ("ANNALS_STOP_AT", stop_at.as_str())];
+        // It may get there while it starts.
+        let Some(server) = Server::start_with(data, free_port(), &settings) else { return };
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    while self.send_next(&server) {
+                        assert!(begun.elapsed() < PATIENCE, "{stop_at} is not reached");
+                    }
+                });
+            }
+        });
+        server.ended();
+    }
+
+    /// What was acknowledged is there, once, and nothing of a batch without the rest of it; what was not
+    /// can be sent again. Returns how many events there are.
+    fn check(self, data: &Path) -> u64 {
+        let server = Server::start_with(data, free_port(), &[SEAL_EVENTS]).expect("starts");
+        let stored = read_all(&server);
+        let sent = {
+            let told = self.told.lock().expect("no panic");
+            for (id, index) in &told.acknowledged {
+                assert_eq!(stored.get(id), Some(index), "{id} was acknowledged");
+            }
+            told.sent.clone()
+        };
+        for batch in &sent {
+            let there = batch.iter().filter(|id| stored.contains_key(*id)).count();
+            assert!(there == 0 || there == batch.len(), "{there} of {} events of a batch are there", batch.len());
+            let is_known = batch.iter().all(|id| self.told.lock().expect("no panic").acknowledged.contains_key(id));
+            assert!(is_known || self.send(&server, batch), "the server has gone");
+        }
+        let stored = read_all(&server);
+        assert_eq!(stored.len(), sent.iter().map(Vec::len).sum::<usize>(), "each event that was sent is there once");
+        let mut indexes: Vec<u64> = stored.values().copied().collect();
+        indexes.sort_unstable();
+        assert_eq!(indexes, (0..stored.len() as u64).collect::<Vec<_>>(), "indexes are dense");
+        assert_eq!(server.stop("TERM"), Some(0));
+        check_sound(data);
+        stored.len() as u64
+    }
+}
+
+#[test]
+fn no_acknowledged_event_is_lost_when_the_server_is_killed_and_no_batch_is_halved() {
+    let (data, load) = Load::begin();
+    for round in 0..KILLS {
+        let server = Server::start_with(data.path(), free_port(), &[SEAL_EVENTS]).expect("starts");
+        let before = load.acknowledged.load(Relaxed);
+        load.run(&server, || {
             // Killed while requests are under way: after some hundred milliseconds, another time each round.
             let (_keep, timer) = mpsc::channel::<()>();
-            let _ = timer.recv_timeout(Duration::from_millis(150 + 173 * round));
-            while acknowledged.load(Relaxed) == 0 {
+            let _ = timer.recv_timeout(Duration::from_millis(150 + 373 * round));
+            while load.acknowledged.load(Relaxed) == before {
                 let _ = timer.recv_timeout(Duration::from_millis(10));
             }
             kill(&server);
-            stop.store(true, Relaxed);
         });
         server.kill();
     }
-    let server = Server::start(data.path());
-    let stored = read_all(&server);
-    let told = told.into_inner().expect("no panic");
-    assert!(told.acknowledged.len() > 100, "only {} were acknowledged", told.acknowledged.len());
-    for (id, index) in &told.acknowledged {
-        assert_eq!(stored.get(id), Some(index), "{id} was acknowledged");
-    }
-    for batch in &told.sent {
-        let there = batch.iter().filter(|id| stored.contains_key(*id)).count();
-        assert!(there == 0 || there == batch.len(), "{there} of {} events of a batch are there", batch.len());
-    }
-    let mut indexes: Vec<u64> = stored.values().copied().collect();
-    indexes.sort_unstable();
-    assert_eq!(indexes, (0..stored.len() as u64).collect::<Vec<_>>(), "indexes are dense, each event is there once");
-    eprintln!("{} events acknowledged, {} stored, {KILLS} kills", told.acknowledged.len(), stored.len());
+    let acknowledged = load.acknowledged.load(Relaxed);
+    assert!(acknowledged > 100, "only {acknowledged} were acknowledged");
+    let stored = load.check(data.path());
+    eprintln!("{acknowledged} events acknowledged, {stored} stored, {KILLS} kills");
 }
 
-/// Sends batches until the server is gone.
-fn write(server: &Server, told: &Mutex<Told>, batches: &AtomicU64, stop: &AtomicBool, acknowledged: &AtomicU64) {
-    while !stop.load(Relaxed) {
-        let batch = batches.fetch_add(1, Relaxed);
-        let ids: Vec<String> = (0..batch % 40 + 1).map(|at| format!("b{batch}-{at}")).collect();
-        let events: Vec<String> = ids
-            .iter()
-            .map(|id| {
-                format!(
-                    r#"{{"organization":"acme","id":"{id}","action":"load","data":{{"pad":"{}"}}}}"#,
-                    "x".repeat(300)
-                )
-            })
-            .collect();
-        told.lock().expect("no panic").sent.push(ids);
-        let Ok((status, answer)) = server.post("/v1/events", &format!("[{}]", events.join(","))) else { return };
-        assert_eq!(status, 201, "{answer}");
-        let mut told = told.lock().expect("no panic");
-        for event in answer["events"].as_array().expect("events") {
-            told.acknowledged
-                .insert(event["id"].as_str().expect("an id").to_owned(), event["index"].as_u64().expect("an index"));
-            acknowledged.fetch_add(1, Relaxed);
-        }
+#[test]
+fn no_acknowledged_event_is_lost_wherever_the_server_stops() {
+    let (data, load) = Load::begin();
+    for point in POINTS {
+        load.stop_at(data.path(), point, 1);
+        load.stop_at(data.path(), point, 2);
+        // As the crash has left it.
+        check_sound(data.path());
     }
+    let stored = load.check(data.path());
+    eprintln!("{stored} events stored, stopped twice at each of {} points", POINTS.len());
+}
+
+#[test]
+fn a_soak_as_long_as_is_asked_for_loses_nothing() {
+    let Some(seconds) = soak_s() else { return };
+    let (data, load) = Load::begin();
+    let begun = Instant::now();
+    let mut rounds = 0;
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        // The multiplier goes through all points, and to later and later times of each.
+        let point = POINTS[usize::try_from(rounds * 5 % 8).expect("fits")];
+        load.stop_at(data.path(), point, 1 + rounds * 7 % 11);
+        rounds += 1;
+    }
+    let stored = load.check(data.path());
+    eprintln!("{stored} events stored, {rounds} stops in {seconds} s");
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long the soak is")]
+fn soak_s() -> Option<u64> {
+    let seconds = std::env::var("ANNALS_SOAK_S").ok()?;
+    Some(seconds.parse().expect("ANNALS_SOAK_S is a number of seconds"))
 }
 
 fn kill(server: &Server) {

@@ -9,13 +9,18 @@
 
 mod administering;
 mod appending;
+mod backup;
 mod bad_input;
 mod binary;
+mod count;
 mod crash;
+mod damage;
 mod dialects;
+mod full_disk;
 mod process;
 mod reading;
 mod routes;
 mod serving;
 mod support;
+mod tail;
 mod tidy;

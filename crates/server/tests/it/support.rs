@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use annals::config::AdminKey;
 use annals::http::{App, router};
 use annals_ledger::{Clock, Ledger, Options};
-use annals_model::{Mask, Time};
-use annals_store::MemoryJournal;
+use annals_model::Time;
+use annals_store::{MemoryBlobs, MemoryJournal};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -24,9 +24,16 @@ pub(crate) const START_S: i64 = 1_795_167_968;
 pub(crate) struct TestClock {
     now_us: AtomicI64,
     elapsed_us: AtomicU64,
+    /// What passes with every look at it.
+    hurry_us: AtomicU64,
 }
 
 impl TestClock {
+    /// Lets so much time pass with every look at it, from now on.
+    pub(crate) fn hurry(&self, us: u64) {
+        self.hurry_us.store(us, Relaxed);
+    }
+
     /// Lets seconds pass.
     pub(crate) fn pass(&self, seconds: u32) {
         self.now_us.fetch_add(i64::from(seconds) * 1_000_000, Relaxed);
@@ -39,7 +46,7 @@ impl Clock for TestClock {
         Time::from_us(self.now_us.load(Relaxed))
     }
     fn elapsed_us(&self) -> u64 {
-        self.elapsed_us.load(Relaxed)
+        self.elapsed_us.fetch_add(self.hurry_us.load(Relaxed), Relaxed)
     }
 }
 
@@ -48,6 +55,7 @@ pub(crate) struct Server {
     router: Router,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) ledger: Ledger,
+    pub(crate) blobs: Arc<MemoryBlobs>,
     /// Of acme, with one scope each.
     pub(crate) reader: String,
     pub(crate) writer: String,
@@ -77,15 +85,27 @@ pub(crate) struct Reply {
 
 impl Server {
     pub(crate) async fn start() -> Server {
-        let clock = Arc::new(TestClock { now_us: AtomicI64::new(START_S * 1_000_000), elapsed_us: AtomicU64::new(0) });
-        let options = Options { mask: Mask::default(), server_name: Some("test".into()), default_name: "test".into() };
-        let ledger = Ledger::open(Arc::new(MemoryJournal::new()), clock.clone(), options).expect("opens");
+        Server::sealing(annals_ledger::SEAL_EVENTS).await
+    }
+
+    /// A server that seals after so many events.
+    pub(crate) async fn sealing(seal_events: u64) -> Server {
+        let clock = Arc::new(TestClock {
+            now_us: AtomicI64::new(START_S * 1_000_000),
+            elapsed_us: AtomicU64::new(0),
+            hurry_us: AtomicU64::new(0),
+        });
+        let options = Options { server_name: Some("test".into()), seal_events, ..Options::default() };
+        let blobs = Arc::new(MemoryBlobs::new());
+        let ledger = Ledger::open(Arc::new(MemoryJournal::new()), blobs.clone(), clock.clone(), options);
+        let ledger = ledger.expect("opens");
         let app = App::new(ledger.clone(), clock.clone(), Some(&AdminKey::new(OPERATOR)));
         let none = String::new;
         let mut server = Server {
             router: router(app),
             clock,
             ledger,
+            blobs,
             reader: none(),
             writer: none(),
             admin: none(),

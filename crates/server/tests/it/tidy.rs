@@ -17,8 +17,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// What only some rooms may use of the world outside, and why.
-const RESERVED: [(&str, &[&str], &str); 9] = [
+const RESERVED: [(&str, &[&str], &str); 11] = [
     ("rusqlite", &["store"], "only store knows SQLite"),
+    ("object_store", &["store"], "only store knows where blobs lie"),
+    ("quick_cache", &["store"], "only store caches pages"),
     ("zstd", &["store", "segment", "server"], "only what is stored or sent is compressed"),
     ("axum", &["server"], "only server speaks HTTP"),
     ("hyper", &["server"], "only server speaks HTTP"),
@@ -26,7 +28,7 @@ const RESERVED: [(&str, &[&str], &str); 9] = [
     ("clap", &["server"], "only server reads the command line"),
     ("confique", &["server"], "only server reads the environment"),
     ("jiff", &["model"], "time is model::Time"),
-    ("tokio", &["ledger", "server"], "the other rooms are not async"),
+    ("tokio", &["store", "ledger", "server"], "the other rooms are not async"),
 ];
 
 const VENDORS: [&str; 5] = ["upstash", "nirvana", "turso", "portkey", "launchdarkly"];

@@ -10,8 +10,9 @@ use super::{
     SECRET_SEED, SecretRef, check_heads, within,
 };
 
-/// Faster than SQLite takes the result, and within a few percent of the next levels in size.
-const COMPRESSION_LEVEL: i32 = 1;
+/// A row is read again only at a start, so that speed counts for more than room: 147 bytes and 0.84 µs for
+/// an event in a row of 500, where level 1 takes 109 bytes and 1.09 µs, and −5 takes 173 and 0.76.
+const COMPRESSION_LEVEL: i32 = -2;
 
 /// Room kept from one row to the next; more than this is given back.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,4 +1,5 @@
-//! Checkpoints: copying the WAL into the database file, on a thread of their own.
+//! Checkpoints: copying the WAL into the database file, on a thread of their own, which between them
+//! gives back the space of trimmed rows.
 //!
 //! **Invariant:** a checkpoint that fails or finds somebody in its way harms no commit: the WAL keeps
 //! what it holds.
@@ -28,7 +29,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::classify::unwritten;
-use super::lock;
+use super::{lock, trim};
 use crate::journal::{JournalError, Reason};
 
 /// So much growth of the WAL wakes the thread.
@@ -39,6 +40,11 @@ pub(super) const RESTART_BYTES: u64 = 32 * 1024 * 1024;
 pub(super) const TRUNCATE_BYTES: u64 = 256 * 1024 * 1024;
 /// How long such a moment may wait for a reader to finish.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The room for others between two steps of a trim.
+const STEP_PAUSE: Duration = Duration::from_millis(5);
+/// When a step that failed is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A frame of the WAL is a page and this.
 const FRAME_HEADER_BYTES: u64 = 24;
@@ -55,6 +61,17 @@ pub struct CheckpointStatus {
     pub wal_bytes: u64,
     /// What SQLite said of the last one, with the causes; `None` if it was well.
     pub failure: Option<String>,
+    /// Whether rows that were trimmed, or free pages beyond those kept, still take space.
+    pub trim_is_due: bool,
+    /// What SQLite said of the last step of a trim, with the causes; `None` if it was well.
+    pub trim_failure: Option<String>,
+}
+
+/// What the thread is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Checkpoint,
+    Trim,
 }
 
 /// How long a checkpoint may hold up others.
@@ -111,6 +128,8 @@ pub(super) struct Progress {
 #[derive(Debug, Default)]
 struct News {
     grown_bytes: u64,
+    /// How long to wait for the next step of a trim; `None` where none is due, or it is being taken.
+    trim_pause: Option<Duration>,
     stop: bool,
     storage_failed: bool,
     status: CheckpointStatus,
@@ -141,15 +160,69 @@ impl Progress {
         lock(&self.news).storage_failed
     }
 
-    /// Waits for work; `false` means to stop.
-    fn next(&self) -> bool {
-        let is_idle = |news: &mut News| news.storage_failed || news.grown_bytes < GROWTH_BYTES;
-        let mut news = self
-            .wake
-            .wait_while(lock(&self.news), |news| !news.stop && is_idle(news))
-            .unwrap_or_else(PoisonError::into_inner);
-        news.grown_bytes = 0;
-        !news.stop
+    /// There is something to trim.
+    pub(super) fn trim_is_due(&self) {
+        let mut news = lock(&self.news);
+        news.status.trim_is_due = true;
+        // A pause under way is not cut short, or commits that trim often would leave no room.
+        if news.trim_pause.is_none() {
+            news.trim_pause = Some(STEP_PAUSE);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits until nothing is left to trim.
+    #[cfg(test)]
+    pub(super) fn wait_for_trim(&self) -> CheckpointStatus {
+        self.done.wait_while(lock(&self.news), |news| news.status.trim_is_due).unwrap().status.clone()
+    }
+
+    /// Waits for work; `None` means to stop.
+    fn next(&self) -> Option<Task> {
+        let mut news = lock(&self.news);
+        loop {
+            if news.stop {
+                return None;
+            }
+            if news.grown_bytes >= GROWTH_BYTES && !news.storage_failed {
+                news.grown_bytes = 0;
+                return Some(Task::Checkpoint);
+            }
+            news = match news.trim_pause {
+                Some(pause) if !news.storage_failed => {
+                    let (mut news, wait) = self.wake.wait_timeout(news, pause).unwrap_or_else(PoisonError::into_inner);
+                    if wait.timed_out() && !news.stop {
+                        news.trim_pause = None;
+                        return Some(Task::Trim);
+                    }
+                    news
+                }
+                _ => self.wake.wait(news).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Takes down how a step of a trim went, with the bytes that it added to the WAL if there was one.
+    pub(super) fn record_trim(&self, result: Result<Option<u64>, JournalError>) {
+        let mut news = lock(&self.news);
+        match result {
+            Ok(Some(wal_bytes)) => {
+                news.grown_bytes = news.grown_bytes.saturating_add(wal_bytes);
+                news.trim_pause = Some(STEP_PAUSE);
+                news.status.trim_failure = None;
+            }
+            Ok(None) => {
+                // Unless a commit has trimmed in the meantime.
+                news.status.trim_is_due = news.trim_pause.is_some();
+                news.status.trim_failure = None;
+            }
+            Err(error) => {
+                news.storage_failed |= !is_passing(&error);
+                news.trim_pause = Some(RETRY_PAUSE);
+                news.status.trim_failure = Some(causes(&error));
+            }
+        }
+        self.done.notify_all();
     }
 
     /// Takes down how a checkpoint went, with the size of the WAL in use if it is known.
@@ -186,15 +259,21 @@ impl Checkpointer {
         writer: Arc<Mutex<Option<Connection>>>,
         progress: Arc<Progress>,
     ) -> Result<Self, JournalError> {
+        let trim_is_due = trim::is_due(&connection)?;
         let mut news = lock(&progress.news);
         (news.stop, news.storage_failed, news.status.failure) = (false, false, None);
+        (news.status.trim_is_due, news.status.trim_failure) = (trim_is_due, None);
+        news.trim_pause = trim_is_due.then_some(STEP_PAUSE);
         drop(news);
         let shared = Arc::clone(&progress);
         let thread = thread::Builder::new()
             .name("annals-checkpoint".to_owned())
             .spawn(move || {
-                while shared.next() {
-                    shared.record(pass(&connection, &writer));
+                while let Some(task) = shared.next() {
+                    match task {
+                        Task::Checkpoint => shared.record(pass(&connection, &writer)),
+                        Task::Trim => shared.record_trim(trim(&writer)),
+                    }
                 }
             })
             .map_err(|error| JournalError::Unavailable { reason: Reason::Storage, source: Some(error.into()) })?;
@@ -211,6 +290,13 @@ impl Drop for Checkpointer {
             thread.join().ok();
         }
     }
+}
+
+/// One step of a trim, through the committer's connection: so it waits here rather than for SQLite's
+/// own lock, as in `pass`.
+fn trim(writer: &Mutex<Option<Connection>>) -> Result<Option<u64>, JournalError> {
+    // Without a connection the journal has yet to recover, and then begins anew.
+    lock(writer).as_ref().map_or(Ok(None), trim::step)
 }
 
 /// One checkpoint; the size of the WAL in use afterwards, if nobody was in the way of looking.

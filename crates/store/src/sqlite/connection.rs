@@ -4,7 +4,6 @@
 //! is left as it was.
 //! **Invariant:** the tables and the numbers that name the format come into being in one transaction.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::checkpoint;
 use super::classify::unwritten;
+use crate::folder;
 use crate::journal::{Cause, JournalError, Reason};
 
 pub(super) const FILE_NAME: &str = "journal.sqlite";
@@ -21,13 +21,20 @@ pub(super) const FILE_NAME: &str = "journal.sqlite";
 pub(super) const APPLICATION_ID: i64 = 0x414e_4e4c;
 
 /// The format of the tables below, in the file's header.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// How long to wait for another process, which may be reading the file or taking a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Never changes; another schema is another version.
-const SCHEMA: [(&str, &str); 2] = [
+/// A file that can't give space back is written anew where it holds at most so much, since that is done
+/// in memory and before anybody is served.
+const REWRITE_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+/// Version 1 is the first two of these.
+pub(super) const VERSION_1_TABLES: usize = 2;
+
+/// Never changes but by tables at its end, which are another version.
+const SCHEMA: [(&str, &str); 3] = [
     (
         "journal_row",
         "CREATE TABLE journal_row (\
@@ -47,6 +54,13 @@ const SCHEMA: [(&str, &str); 2] = [
          PRIMARY KEY (kind, key)\
          ) STRICT, WITHOUT ROWID",
     ),
+    (
+        "journal_floor",
+        "CREATE TABLE journal_floor (\
+         only INTEGER PRIMARY KEY CHECK (only = 0), \
+         sequence INTEGER NOT NULL\
+         ) STRICT",
+    ),
 ];
 
 /// What a running journal holds open.
@@ -64,7 +78,14 @@ impl Connections {
         // A process that was killed after a failed sync leaves frames in the WAL that are in the
         // operating system's cache and nowhere else; see `SqliteJournal::recover`.
         checkpoint::complete(&writer)?;
-        sync_folder(folder)?;
+        // SQLite does so for its WAL's name, not for that of a new database file.
+        folder::sync(folder)
+            .map_err(|error| JournalError::Unavailable { reason: Reason::of(&error), source: Some(error.into()) })?;
+        if let Err(error) = let_shrink(&writer)
+            && !checkpoint::is_passing(&error)
+        {
+            return Err(error);
+        }
         let (reader, checkpointer) = (connect(folder)?, connect(folder)?);
         require_wal(&reader)?;
         require_wal(&checkpointer)?;
@@ -79,11 +100,17 @@ fn connect(folder: &Path) -> Result<Connection, JournalError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(folder.join(FILE_NAME), flags).map_err(unwritten)?;
+    set_up(&connection)?;
+    Ok(connection)
+}
+
+/// The settings of every connection; none of them touches the file.
+pub(super) fn set_up(connection: &Connection) -> Result<(), JournalError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(unwritten)?;
     // A connection that closes as the last one would copy the rest of the WAL and take it away, without
     // knowing whether an earlier part was ever synced; see `checkpoint`.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(unwritten)?;
-    // None of these touches the file. `fullfsync` is what makes a sync a sync on macOS, and nothing
+    // `fullfsync` is what makes a sync a sync on macOS, and nothing
     // elsewhere; `secure_delete` overwrites what is deleted, as erasure promises.
     connection
         .execute_batch(
@@ -96,67 +123,61 @@ fn connect(folder: &Path) -> Result<Connection, JournalError> {
              PRAGMA trusted_schema = OFF; \
              PRAGMA temp_store = MEMORY;",
         )
-        .map_err(unwritten)?;
-    Ok(connection)
-}
-
-/// Tells the formats apart, and makes the tables in a new file.
-fn prepare_format(connection: &Connection) -> Result<(), JournalError> {
-    let is_new = matches!(format(connection)?, Format::Empty);
-    require_wal(connection)?;
-    if !is_new {
-        return Ok(());
-    }
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(unwritten)?;
-    // Asked again within the transaction: another process may have been quicker.
-    let made = format(connection).and_then(|found| match found {
-        Format::Empty => create(connection),
-        Format::Known => Ok(()),
-    });
-    match made {
-        Ok(()) => connection.execute_batch("COMMIT").map_err(unwritten),
-        Err(error) => {
-            super::roll_back(connection);
-            Err(error)
-        }
-    }
-}
-
-fn create(connection: &Connection) -> Result<(), JournalError> {
-    for (_, sql) in SCHEMA {
-        connection.execute_batch(sql).map_err(unwritten)?;
-    }
-    connection
-        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"))
         .map_err(unwritten)
 }
 
-enum Format {
-    /// A new file, or one whose making was cut short.
-    Empty,
-    /// The present version's tables.
-    Known,
+/// Tells the formats apart, and makes the tables that are missing: all in a new file, the later ones in
+/// an older release's. A crash leaves the file as it was, or with all of them: they and the numbers that
+/// name the format come into being in one transaction.
+fn prepare_format(connection: &Connection) -> Result<(), JournalError> {
+    let found = tables(connection)?;
+    if found == 0 {
+        // Before anything is written, or it would take a VACUUM; see `let_shrink`.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(unwritten)?;
+    }
+    require_wal(connection)?;
+    if found == SCHEMA.len() {
+        return Ok(());
+    }
+    super::transact(connection, |connection| {
+        // Asked again within the transaction: another process may have been quicker.
+        let found = tables(connection)?;
+        for (_, sql) in SCHEMA.iter().skip(found) {
+            connection.execute_batch(sql).map_err(unwritten)?;
+        }
+        connection
+            .execute_batch(&format!(
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+            ))
+            .map_err(unwritten)
+    })
+    .map_err(|error| match error {
+        // Either way the next opening finds what it expects.
+        JournalError::Unknown { source } => JournalError::Unavailable { reason: Reason::Storage, source },
+        error => error,
+    })
 }
 
-fn format(connection: &Connection) -> Result<Format, JournalError> {
+/// How many of the schema's tables are there: none in a new file or in one whose making was cut short.
+pub(super) fn tables(connection: &Connection) -> Result<usize, JournalError> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(unwritten);
     let application_id = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
-    let tables = number("SELECT count(*) FROM sqlite_schema")?;
-    if application_id == 0 && version == 0 && tables == 0 {
-        return Ok(Format::Empty);
+    if application_id == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(0);
     }
     if application_id != APPLICATION_ID {
         return Err(JournalError::unavailable(Reason::ForeignFile));
     }
-    if version > SCHEMA_VERSION {
-        let reason = Reason::NewerVersion { found: version, known: SCHEMA_VERSION };
-        return Err(JournalError::unavailable(reason));
-    }
-    if version != SCHEMA_VERSION {
-        return Err(JournalError::corrupt(format!("there is no schema version {version}")));
-    }
-    for (name, sql) in SCHEMA {
+    let count = match version {
+        1 => VERSION_1_TABLES,
+        SCHEMA_VERSION => SCHEMA.len(),
+        found if found > SCHEMA_VERSION => {
+            return Err(JournalError::unavailable(Reason::NewerVersion { found, known: SCHEMA_VERSION }));
+        }
+        _ => return Err(JournalError::corrupt(format!("there is no schema version {version}"))),
+    };
+    for (name, sql) in SCHEMA.iter().take(count) {
         let matching = connection
             .query_row(
                 "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql = ?2",
@@ -165,10 +186,23 @@ fn format(connection: &Connection) -> Result<Format, JournalError> {
             )
             .map_err(unwritten)?;
         if matching != 1 {
-            return Err(JournalError::corrupt(format!("its table {name} is not version 1's")));
+            return Err(JournalError::corrupt(format!("its table {name} is not version {version}'s")));
         }
     }
-    Ok(Format::Known)
+    Ok(count)
+}
+
+/// Lets a file of an older release, whose free pages stay where they are, give space back. Such a file
+/// holds everything that was ever recorded, so it is left alone until most of that was sealed and trimmed.
+/// A VACUUM is one transaction: a crash leaves the file as it was.
+fn let_shrink(connection: &Connection) -> Result<(), JournalError> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(unwritten);
+    let used_pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    let is_small = used_pages.saturating_mul(number("PRAGMA page_size")?) <= REWRITE_BYTES_MAX;
+    if number("PRAGMA auto_vacuum")? != 0 || !is_small {
+        return Ok(());
+    }
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").map_err(unwritten)
 }
 
 /// Sets the mode, which SQLite refuses by answering another one, as on a file system without shared
@@ -180,15 +214,4 @@ fn require_wal(connection: &Connection) -> Result<(), JournalError> {
     }
     let cause: Cause = format!("SQLite answered journal mode {mode} where WAL was asked for").into();
     Err(JournalError::Unavailable { reason: Reason::Storage, source: Some(cause) })
-}
-
-/// Makes the file's name durable. SQLite does so for its WAL, not for a new database file.
-fn sync_folder(folder: &Path) -> Result<(), JournalError> {
-    // Elsewhere a folder cannot be opened as a file.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| JournalError::Unavailable { reason: Reason::Storage, source: Some(error.into()) })?;
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ fn commit(sequence: u64, payload_bytes: usize) -> Commit {
         time_recorded_us: 1,
         payload: vec![7; payload_bytes],
         changes: vec![Change::Put { kind: StateKind::Setting, key: "last".to_owned(), value: vec![0; 2] }],
+        trim: None,
     }
 }
 
@@ -174,6 +175,141 @@ fn a_reader_in_the_way_of_a_checkpoint_harms_no_commit() {
     journal.commit(&commit(4, bytes)).unwrap();
     assert_eq!(journal.progress.wait_for(3).wal_bytes, 0);
     assert_eq!(journal.last().unwrap(), 4);
+}
+
+/// How many rows are in the table, below the floor or not, as another process sees it.
+fn stored_rows(folder: &Path) -> i64 {
+    let other = Connection::open(folder.join(connection::FILE_NAME)).unwrap();
+    number(&other, "SELECT count(*) FROM journal_row")
+}
+
+fn fill_and_trim(journal: &SqliteJournal, count: u64, payload_bytes: usize) {
+    let last = journal.last().unwrap();
+    for sequence in last + 1..=last + count {
+        journal.commit(&commit(sequence, payload_bytes)).unwrap();
+    }
+    let sequence = last + count + 1;
+    journal.commit(&Commit { trim: Some(sequence - 1), ..commit(sequence, 1) }).unwrap();
+}
+
+#[test]
+fn trimmed_rows_are_deleted_in_steps_and_their_pages_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    let pages = || number(lock(&journal.writer).as_ref().unwrap(), "PRAGMA page_count");
+    fill_and_trim(&journal, 50, 110_000);
+    let status = journal.progress.wait_for_trim();
+    assert_eq!((status.trim_is_due, status.trim_failure, status.failure), (false, None, None));
+    assert_eq!(stored_rows(folder.path()), 1);
+    let before = pages();
+    fill_and_trim(&journal, 50, 110_000);
+    journal.progress.wait_for_trim();
+    assert!(pages() <= before + 4, "{} pages after {before}", pages());
+    assert_eq!(number(lock(&journal.writer).as_ref().unwrap(), "SELECT count(*) FROM pragma_integrity_check"), 1);
+}
+
+#[test]
+fn a_step_deletes_no_more_than_its_bound_but_one_row_at_least() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    *lock(&journal.checkpointer) = None;
+    let step_bytes = usize::try_from(trim::STEP_BYTES).unwrap();
+    for (sequence, bytes) in (1..).zip([step_bytes / 2, step_bytes / 2, 1, step_bytes * 2, 1, 1]) {
+        journal.commit(&commit(sequence, bytes)).unwrap();
+    }
+    journal.commit(&Commit { trim: Some(6), ..commit(7, 1) }).unwrap();
+    for left in [5, 4, 3, 1] {
+        let writer = lock(&journal.writer);
+        assert!(trim::step(writer.as_ref().unwrap()).unwrap().is_some());
+        drop(writer);
+        assert_eq!(stored_rows(folder.path()), left);
+        assert_eq!(journal.rows(0, usize::MAX).unwrap().len(), 1);
+    }
+    assert_eq!(trim::step(lock(&journal.writer).as_ref().unwrap()).unwrap(), None);
+}
+
+#[test]
+fn a_trim_that_was_cut_short_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    *lock(&journal.checkpointer) = None;
+    fill_and_trim(&journal, 40, 110_000);
+    trim::step(lock(&journal.writer).as_ref().unwrap()).unwrap();
+    assert!(stored_rows(folder.path()) > 20);
+    drop(journal);
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    assert_eq!((journal.floor().unwrap(), journal.rows(0, usize::MAX).unwrap().len()), (40, 1));
+    journal.progress.wait_for_trim();
+    assert_eq!(stored_rows(folder.path()), 1);
+}
+
+#[test]
+fn space_beyond_what_is_kept_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(connection::FILE_NAME);
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    fill_and_trim(&journal, 8, usize::try_from(trim::FREE_BYTES_MAX / 5).unwrap());
+    // A live row behind the free pages, which has to move.
+    journal.progress.wait_for_trim();
+    journal.recover().unwrap();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    assert!(bytes < trim::FREE_BYTES_MAX + 2 * trim::STEP_BYTES, "{bytes} bytes are left");
+    assert!(bytes > trim::FREE_BYTES_MAX / 2, "{bytes} bytes are kept for the rows to come");
+    assert_eq!(journal.rows(0, usize::MAX).unwrap(), [row_of(commit(9, 1))]);
+}
+
+fn row_of(commit: Commit) -> Row {
+    let Commit { sequence, position, event_count, time_recorded_us, payload, .. } = commit;
+    Row { sequence, position, event_count, time_recorded_us, payload }
+}
+
+#[test]
+fn a_step_that_fails_is_told_and_harms_no_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    *lock(&journal.checkpointer) = None;
+    fill_and_trim(&journal, 10, 10_000);
+    // A trigger stands for whatever refuses the deletion.
+    let other = Connection::open(folder.path().join(connection::FILE_NAME)).unwrap();
+    other
+        .execute_batch("CREATE TRIGGER refuse BEFORE DELETE ON journal_row BEGIN SELECT raise(ABORT, 'no'); END")
+        .unwrap();
+    let error = trim::step(lock(&journal.writer).as_ref().unwrap());
+    journal.progress.record_trim(error);
+    assert!(journal.warning().unwrap().contains("they cannot be deleted: no"), "{:?}", journal.warning());
+    journal.commit(&commit(12, 1)).unwrap();
+    assert_eq!((journal.floor().unwrap(), journal.rows(0, usize::MAX).unwrap().len()), (10, 2));
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
+    journal.recover().unwrap();
+    assert_eq!(journal.progress.wait_for_trim().trim_failure, None);
+    assert_eq!(stored_rows(folder.path()), 2);
+}
+
+#[test]
+fn what_was_trimmed_is_in_neither_file_once_both_are_at_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = SqliteJournal::open(folder.path()).unwrap();
+    let name = b"somebody's name, which is to be forgotten";
+    let payload = name.repeat(1_000);
+    journal.commit(&Commit { payload, ..commit(1, 0) }).unwrap();
+    journal.commit(&Commit { trim: Some(1), ..commit(2, 1) }).unwrap();
+    journal.progress.wait_for_trim();
+    journal.recover().unwrap();
+    for file in [connection::FILE_NAME, "journal.sqlite-wal"] {
+        let bytes = std::fs::read(folder.path().join(file)).unwrap();
+        assert!(!bytes.windows(name.len()).any(|window| window == name), "{file} holds it");
+    }
+}
+
+#[test]
+fn a_file_of_version_1_can_give_space_back_after_its_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(connection::FILE_NAME);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/journal-v1/journal.sqlite");
+    std::fs::copy(sample, &path).unwrap();
+    assert_eq!(number(&Connection::open(&path).unwrap(), "PRAGMA auto_vacuum"), 0);
+    drop(SqliteJournal::open(folder.path()).unwrap());
+    assert_eq!(number(&Connection::open(&path).unwrap(), "PRAGMA auto_vacuum"), 2, "INCREMENTAL");
 }
 
 #[test]

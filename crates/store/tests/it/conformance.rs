@@ -46,7 +46,7 @@ fn the_sqlite_journal_keeps_every_rule() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Commit { sequence_offset: u64, payload: Vec<u8>, changes: Vec<Change> },
+    Commit { sequence_offset: u64, payload: Vec<u8>, changes: Vec<Change>, trim: Option<u64> },
     Reopen,
     Recover,
 }
@@ -65,10 +65,11 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![9 => Just(1_u64), 1 => 0_u64..4],
         prop::collection::vec(any::<u8>(), 0..6_000),
         prop::collection::vec(change(), 0..4),
+        prop_oneof![3 => Just(None), 1 => (0_u64..12).prop_map(Some)],
     );
     prop_oneof![
-        8 => commit.prop_map(|(sequence_offset, payload, changes)| {
-            Step::Commit { sequence_offset, payload, changes }
+        8 => commit.prop_map(|(sequence_offset, payload, changes, trim)| {
+            Step::Commit { sequence_offset, payload, changes, trim }
         }),
         1 => Just(Step::Reopen),
         1 => Just(Step::Recover),
@@ -88,7 +89,7 @@ proptest! {
         let mut sqlite = open_sqlite(folder.path()).unwrap();
         for step in steps {
             match step {
-                Step::Commit { sequence_offset, payload, changes } => {
+                Step::Commit { sequence_offset, payload, changes, trim } => {
                     let sequence = memory.last().unwrap() + sequence_offset;
                     let commit = Commit {
                         sequence,
@@ -97,6 +98,7 @@ proptest! {
                         time_recorded_us: sequence,
                         payload,
                         changes,
+                        trim,
                     };
                     let (expect, found) = (memory.commit(&commit), sqlite.commit(&commit));
                     prop_assert_eq!(format!("{expect:?}"), format!("{found:?}"));
@@ -108,6 +110,7 @@ proptest! {
                 Step::Recover => sqlite.recover().unwrap(),
             }
             prop_assert_eq!(sqlite.last().unwrap(), memory.last().unwrap());
+            prop_assert_eq!(sqlite.floor().unwrap(), memory.floor().unwrap());
         }
         for after in 0..=memory.last().unwrap() {
             let expect = memory.rows(after, bytes_max).unwrap();

@@ -8,7 +8,11 @@
     reason = "the lints let these pass in a test, but not in what several tests share"
 )]
 
+mod blob;
+mod cache;
 mod conformance;
+mod copy;
+mod full_disk;
 mod lock;
 mod memory;
 mod row;

@@ -10,6 +10,7 @@ fn commit(sequence: u64) -> Commit {
         time_recorded_us: 1,
         payload: vec![1],
         changes: vec![Change::Put { kind: StateKind::Key, key: sequence.to_string(), value: vec![1] }],
+        trim: None,
     }
 }
 
@@ -76,6 +77,31 @@ fn an_unknown_commit_that_did_not_happen_is_gone_after_recovery() {
 #[test]
 fn an_unknown_commit_that_did_happen_is_there_after_recovery() {
     check_unknown(Fault::UnknownPersisted, 2);
+}
+
+#[test]
+fn a_trim_shares_the_fate_of_its_commit() {
+    for (fault, expect_floor) in [
+        (None, 2),
+        (Some(Fault::NotPersisted), 0),
+        (Some(Fault::UnknownNotPersisted), 0),
+        (Some(Fault::UnknownPersisted), 2),
+    ] {
+        let journal = MemoryJournal::new();
+        journal.commit(&commit(1)).unwrap();
+        journal.commit(&commit(2)).unwrap();
+        fault.into_iter().for_each(|fault| journal.fail_next(fault));
+        let outcome = journal.commit(&Commit { trim: Some(2), ..commit(3) });
+        assert_eq!(outcome.is_ok(), fault.is_none());
+        if fault.is_some_and(|fault| fault != Fault::NotPersisted) {
+            check_unavailable(journal.floor(), Reason::Unsettled);
+        }
+        journal.recover().unwrap();
+        assert_eq!(journal.floor().unwrap(), expect_floor, "{fault:?}");
+        let rows: Vec<_> = journal.rows(0, usize::MAX).unwrap().iter().map(|row| row.sequence).collect();
+        let expect = if expect_floor == 2 { vec![3] } else { vec![1, 2] };
+        assert_eq!(rows, expect, "{fault:?}");
+    }
 }
 
 #[test]

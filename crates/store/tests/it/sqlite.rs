@@ -20,6 +20,7 @@ fn commit(sequence: u64) -> Commit {
             key: "last".to_owned(),
             value: sequence.to_string().into_bytes(),
         }],
+        trim: None,
     }
 }
 
@@ -130,13 +131,13 @@ fn a_newer_releases_file_is_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 2));
     let path = folder.path().join(FILE);
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
     let before = std::fs::read(&path).unwrap();
     let error = SqliteJournal::open(folder.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the journal is unavailable and nothing was written: it has format version 2 and this \
-         annals knows up to 1; start the newer annals"
+        "the journal is unavailable and nothing was written: it has format version 3 and this \
+         annals knows up to 2; start the newer annals"
     );
     assert!(std::fs::read(&path).unwrap() == before, "the file has changed");
 }

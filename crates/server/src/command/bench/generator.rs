@@ -104,8 +104,9 @@ impl Fact {
 }
 
 impl Generator {
-    /// The first event occurs at this time: 2026-01-01.
-    const BEGIN_US: i64 = 1_767_225_600_000_000;
+    /// The first event occurs at this time: 2020-01-01. From there, 30 million events end before now;
+    /// the server refuses what lies ahead of its clock.
+    const BEGIN_US: i64 = 1_577_836_800_000_000;
     /// The next event occurs at most so much later, half of it on average.
     const STEP_US_MAX: i64 = 10_000_000;
     /// An event is noticed so much later than it occurred, at most: clocks of clients differ.
@@ -147,7 +148,15 @@ impl Generator {
         fact
     }
 
-    fn fact(&mut self) -> Fact {
+    /// A new id for a request, of the kind that CloudTrail has.
+    pub(crate) fn request_id(&mut self) -> String {
+        let mut random = [0; 16];
+        self.rng.fill_bytes(&mut random);
+        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+    }
+
+    /// Draws the next event's facts, its place in time among them.
+    pub(crate) fn fact(&mut self) -> Fact {
         self.clock_us += self.rng.random_range(1..=Self::STEP_US_MAX);
         let share: f64 = self.rng.random();
         let organization = self.shares.partition_point(|before| *before < share);

@@ -87,6 +87,16 @@ impl Corpus {
         self.facts.iter().map(|facts| u64::try_from(facts.len()).unwrap_or(u64::MAX)).sum()
     }
 
+    /// Asks the server how many events the organizations have together.
+    pub(crate) async fn count_stored(&self, target: &Target) -> anyhow::Result<u64> {
+        let mut connection = Connection::open(target).await?;
+        let mut counted = 0;
+        for number in 0..ORGANIZATIONS {
+            counted += count_of(&mut connection, &self.generator.organization_id(number)).await?;
+        }
+        Ok(counted)
+    }
+
     /// Asks the server how many events each organization has, and for some of them by id.
     ///
     /// # Errors
@@ -97,9 +107,7 @@ impl Corpus {
         let mut counted = 0;
         for (number, facts) in (0..).zip(&self.facts) {
             let organization = self.generator.organization_id(number);
-            let parameters = [("organization", organization.as_str()), ("action", "!annals.*"), ("limit", "1")];
-            let (status, body) = connection.send(&Sent::get(&format!("/v1/events?{}", query(parameters)))?).await?;
-            let total = number_of(&body, b"\"total\":").with_context(|| format!("{status} instead of a total"))?;
+            let total = count_of(&mut connection, &organization).await?;
             let acknowledged = u64::try_from(facts.len()).unwrap_or(u64::MAX);
             ensure!(total == acknowledged, "{organization}: {acknowledged} were acknowledged, {total} are there");
             counted += total;
@@ -113,4 +121,11 @@ impl Corpus {
         }
         Ok(counted)
     }
+}
+
+/// How many events clients have stored for an organization.
+async fn count_of(connection: &mut Connection, organization: &str) -> anyhow::Result<u64> {
+    let parameters = [("organization", organization), ("action", "!annals.*"), ("limit", "1")];
+    let (status, body) = connection.send(&Sent::get(&format!("/v1/events?{}", query(parameters)))?).await?;
+    number_of(&body, b"\"total\":").with_context(|| format!("{status} instead of a total"))
 }

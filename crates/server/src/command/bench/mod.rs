@@ -6,11 +6,14 @@
 mod append;
 mod connection;
 mod drive;
+mod events;
 mod generator;
 mod load;
 mod measure;
 mod queries;
 mod read;
+mod repeat;
+mod send;
 mod server;
 mod usage;
 
@@ -26,6 +29,8 @@ use server::OwnServer;
 pub(crate) enum Bench {
     Append(append::Append),
     Read(read::Read),
+    Send(send::Send),
+    Events(events::Events),
 }
 
 /// What all benchmarks are told.
@@ -74,21 +79,25 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 impl Bench {
     pub(crate) fn run(self, out: &mut Output) -> anyhow::Result<()> {
-        super::runtime()?.block_on(async {
-            let stop = super::stop_signal()?;
-            let load = async {
-                match self {
-                    Bench::Append(append) => append.run(out).await,
-                    Bench::Read(read) => read.run(out).await,
-                }
-            };
-            tokio::select! {
-                result = load => result,
-                // The server that was started goes with the load, and its folder too.
-                () = stop => anyhow::bail!("stopped"),
-            }
-        })
+        match self {
+            Bench::Append(append) => until_stopped(append.run(out)),
+            Bench::Read(read) => until_stopped(read.run(out)),
+            Bench::Send(send) => until_stopped(send.run(out)),
+            Bench::Events(events) => events.run(out),
+        }
     }
+}
+
+/// Runs a load until it is done, or the process is asked to end.
+fn until_stopped(load: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    super::runtime()?.block_on(async {
+        let stop = super::stop_signal()?;
+        tokio::select! {
+            result = load => result,
+            // The server that was started goes with the load, and its folder too.
+            () = stop => anyhow::bail!("stopped"),
+        }
+    })
 }
 
 impl Common {

@@ -1,20 +1,24 @@
 //! `POST /v1/events`: records events, all or none.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use annals_ledger::{Masking, Prepared};
-use annals_model::{Appended, Fault, NewEvent, SYSTEM_ORGANIZATION, Scope, limits};
+use annals_model::{Appended, Fault, NewEvent, SYSTEM_ORGANIZATION, Scope, Time, limits};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-use super::batch::{self, Batch, Words};
+use super::batch::{self, Batch, Layout, Words};
 use crate::http::auth::{self, Caller};
 use crate::http::inbound::Inbound;
 use crate::http::{App, body, status};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What the answer takes for one event beside its texts, unless they need escapes.
+const PLACE_BYTES_MAX: usize = 120;
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -26,7 +30,7 @@ struct Place<'a> {
     organization: &'a str,
     id: &'a str,
     index: u64,
-    time_recorded: String,
+    time_recorded: Time,
 }
 
 /// What stays the same for all events of a request.
@@ -52,7 +56,10 @@ pub(super) async fn append(app: Arc<App>, inbound: Inbound) -> Result<Response, 
     let terms = Terms { caller: &caller, organization, name: name.as_deref() };
     let held = body::read(&app, &inbound.headers, inbound.body).await?;
     let (prepared, lines) = body::heavily(held.bytes.len(), || -> Result<_, Fault> {
-        let (events, lines) = Batch::read(&held.bytes, layout, words)?.into_parts();
+        let (events, lines) = match plain(&held.bytes, layout, words) {
+            Some(read) => read,
+            None => Batch::read(&held.bytes, layout, words)?.into_parts(),
+        };
         let prepared =
             prepare(&app, &terms, events, masking(words)).map_err(|fault| batch::locate(lines.as_deref(), fault))?;
         Ok((prepared, lines))
@@ -63,6 +70,18 @@ pub(super) async fn append(app: Arc<App>, inbound: Inbound) -> Result<Response, 
     };
     let appended = appended.map_err(|fault| batch::locate(lines.as_deref(), fault))?;
     Ok(answer(&appended))
+}
+
+/// The events of a body, and in NDJSON their lines, if all are as most are. Whatever else there is, and
+/// all that is wrong, is left to [`Batch::read`].
+fn plain(body: &[u8], layout: Layout, words: Words) -> Option<(Vec<NewEvent>, Option<Vec<usize>>)> {
+    if words != Words::Annals {
+        return None;
+    }
+    if layout == Layout::Json {
+        return NewEvent::parse_plain_list(body, limits::BATCH_EVENTS_MAX).map(|events| (events, None));
+    }
+    NewEvent::parse_plain_lines(body, limits::BATCH_EVENTS_MAX).map(|(events, lines)| (events, Some(lines)))
 }
 
 /// A name that leaves room for the number of every event of a request.
@@ -88,15 +107,15 @@ fn masking(words: Words) -> Masking {
 
 /// Nothing, for no events.
 fn prepare(app: &App, terms: &Terms, mut events: Vec<NewEvent>, masking: Masking) -> Result<Option<Prepared>, Fault> {
-    let mut known: Option<String> = None;
+    let mut known: HashSet<String> = HashSet::new();
     for (at, event) in events.iter_mut().enumerate() {
         if let (None, Some(name)) = (&event.id, terms.name) {
             event.id = Some(format!("{name}:{at}"));
         }
         let organization = terms.organization_of(event).map_err(|fault| fault.at_event(at))?;
-        if known.as_ref() != Some(&organization) {
+        if !known.contains(&organization) {
             terms.check(app, &organization).map_err(|fault| fault.at_event(at).at_member("organization"))?;
-            known = Some(organization.clone());
+            known.insert(organization.clone());
         }
         event.organization = Some(organization);
     }
@@ -126,12 +145,15 @@ fn answer(appended: &[Appended]) -> Response {
         organization: &event.organization,
         id: &event.id,
         index: event.index,
-        time_recorded: event.time_recorded.format(),
+        time_recorded: event.time_recorded,
     });
     let repeated = appended.iter().all(|event| event.repeated);
     let status = if repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let texts_bytes = |event: &Appended| event.organization.len() + event.id.len();
+    let mut body = Vec::with_capacity(appended.iter().map(|event| PLACE_BYTES_MAX + texts_bytes(event)).sum());
     // Texts and numbers can always be written.
-    status::json(status, serde_json::to_vec(&Answer { events: events.collect() }).unwrap_or_default())
+    let _ = serde_json::to_writer(&mut body, &Answer { events: events.collect() });
+    status::json(status, body)
 }
 
 #[cfg(test)]

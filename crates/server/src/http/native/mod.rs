@@ -8,6 +8,7 @@ pub(crate) mod openapi;
 mod append;
 mod batch;
 mod cloudevents;
+mod count;
 mod event;
 mod health;
 mod keys;
@@ -64,7 +65,7 @@ macro_rules! routes {
 }
 
 /// All routes of the native API.
-pub(crate) static ROUTES: [Route; 14] = routes! {
+pub(crate) static ROUTES: [Route; 16] = routes! {
     "GET" "/" => health::index, operations::index;
     "GET" "/healthz" => health::alive, operations::alive;
     "GET" "/readyz" => health::ready, operations::ready;
@@ -72,6 +73,8 @@ pub(crate) static ROUTES: [Route; 14] = routes! {
     "POST" "/v1/events" => append::append, operations::append;
     "GET" "/v1/events" => page::page, operations::page;
     "GET" "/v1/events/{id}" => event::event, operations::event;
+    "GET" "/v1/facets" => count::facets, operations::facets;
+    "GET" "/v1/histogram" => count::histogram, operations::histogram;
     "POST" "/v1/organizations" => organizations::create, operations::create_organization;
     "GET" "/v1/organizations" => organizations::list, operations::list_organizations;
     "GET" "/v1/organizations/{id}" => organizations::one, operations::one_organization;

@@ -6,7 +6,7 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder, Schema, schema};
 
 use super::openapi::{parameter, requirement};
-use super::query::PARAMETERS;
+use super::query::{FACETS, FILTERS, HISTOGRAM, PAGE};
 use super::schemas;
 use crate::http::voice::Voice;
 
@@ -49,7 +49,7 @@ pub(super) fn refused(mut operation: OperationBuilder, statuses: &[u16]) -> Oper
             409 => "there is something else by that name; nothing was stored",
             413 => "the body or an event is too large; nothing was stored",
             429 => "the key's rate is used up; Retry-After says when to try again",
-            503 => "not now; Retry-After says when to try again",
+            503 => "not now; Retry-After says when to try again. Or the query took too long: ask for less",
             _ => "a defect; the server's log has the details",
         };
         let content = Content::new(Some(named("Error")));
@@ -115,15 +115,34 @@ pub(super) fn append() -> OperationBuilder {
     refused(operation, &[404, 409, 413])
 }
 
-pub(super) fn page() -> OperationBuilder {
-    let mut operation = guarded("events", "Reads a page of events");
+/// Reads events that filters choose, with further parameters of its own.
+fn filtered(summary: &str, own: &[(&str, &str)]) -> OperationBuilder {
+    let mut operation = guarded("events", summary);
     for field in Field::ALL {
         operation = operation.parameter(parameter(field.name(), ParameterIn::Query, FIELD));
     }
-    for (name, about) in PARAMETERS {
+    for (name, about) in FILTERS.iter().chain(own) {
         operation = operation.parameter(parameter(name, ParameterIn::Query, about));
     }
-    refused(answered(operation, "200", "a page", Some(named("EventPage"))), &[404])
+    refused(operation, &[404])
+}
+
+pub(super) fn page() -> OperationBuilder {
+    answered(filtered("Reads a page of events", &PAGE), "200", "a page", Some(named("EventPage")))
+}
+
+pub(super) fn facets() -> OperationBuilder {
+    let operation = filtered("Counts events by the values of a field", &FACETS);
+    let operation = operation
+        .description(Some("Exact, the most frequent value first; an event with several values counts for each."));
+    answered(operation, "200", "the values", Some(named("Facets")))
+}
+
+pub(super) fn histogram() -> OperationBuilder {
+    let operation = filtered("Counts events over time_occurred", &HISTOGRAM);
+    let about = "Exact. From time_from to time_until, or from the first event that matches to the last; buckets are as \
+                 short as their number allows, of a length that people can read.";
+    answered(operation.description(Some(about)), "200", "the buckets", Some(named("Histogram")))
 }
 
 pub(super) fn event() -> OperationBuilder {
@@ -147,7 +166,7 @@ pub(super) fn create_organization() -> OperationBuilder {
 }
 
 pub(super) fn list_organizations() -> OperationBuilder {
-    let operation = paged(guarded("administration", "Lists organizations, by id"));
+    let operation = paged(guarded("administration", "Lists organizations, by id, with what they hold"));
     answered(operation, "200", "a page", Some(named("OrganizationList")))
 }
 

@@ -1,16 +1,27 @@
 //! `/v1/organizations`: the administration of organizations, by a key for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use annals_model::{Fault, NewOrganization, OrganizationPatch, SYSTEM_ORGANIZATION};
+use annals_model::{Fault, NewOrganization, Organization, OrganizationPatch, SYSTEM_ORGANIZATION};
 use axum::response::Response;
 use http::StatusCode;
+use serde::Serialize;
 
+use super::count::ALL;
 use super::list::{Paging, parse, write};
 use crate::http::auth::Caller;
 use crate::http::inbound::Inbound;
 use crate::http::{App, auth, body, status};
+
+/// An organization with what it holds.
+#[derive(Serialize)]
+struct Listed<'o> {
+    #[serde(flatten)]
+    organization: &'o Organization,
+    events: u64,
+    bytes: u64,
+}
 
 pub(super) async fn create(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
     let caller = administrator(&app, &inbound)?;
@@ -26,7 +37,15 @@ pub(super) async fn list(app: Arc<App>, inbound: Inbound) -> Result<Response, Fa
     administrator(&app, &inbound)?;
     let paging = Paging::read(&inbound, "organization")?;
     let all = app.ledger.organizations();
-    let page = paging.page(all.iter().map(|organization| &**organization), |organization| &organization.id);
+    let usage = body::heavily(ALL, || app.ledger.usage())?;
+    let held: HashMap<&str, (u64, u64)> =
+        usage.iter().map(|usage| (&*usage.organization, (usage.events, usage.bytes))).collect();
+    let listed = all.iter().map(|organization| {
+        // Who has no event has no log yet.
+        let (events, bytes) = held.get(&*organization.id).copied().unwrap_or_default();
+        Listed { organization, events, bytes }
+    });
+    let page = paging.page(listed, |listed| &listed.organization.id);
     Ok(status::json(StatusCode::OK, write(&page)))
 }
 

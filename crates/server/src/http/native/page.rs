@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use annals_model::{Fault, Page, Reach, Scope};
+use annals_model::{Fault, Page};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::query::ListQuery;
+use super::query::{Asked, PageParameters};
 use crate::http::inbound::Inbound;
 use crate::http::{App, auth, body, status};
 
@@ -15,19 +15,9 @@ pub(super) const EVENT_BYTES: usize = 1_024;
 
 pub(super) async fn page(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
     let caller = app.caller(&auth::bearer(&inbound.headers)?)?;
-    let query = ListQuery::read(&inbound.parameters)?;
-    let reach = match (caller.bound_to(), &query.organization) {
-        (None, None) => {
-            caller.require(Scope::Read)?;
-            Reach::All
-        }
-        (_, named) => {
-            let organization = caller.organization(&app, named.as_deref(), None)?;
-            caller.require_read(&organization.id)?;
-            Reach::Organization(organization.id.as_str().into())
-        }
-    };
-    let query = query.of(reach)?;
+    let asked = Asked::<PageParameters>::read(&inbound.parameters)?;
+    let reach = caller.reach(&app, asked.organization.as_deref())?;
+    let query = asked.of(reach)?;
     let page = body::searching(&query.filter, || app.ledger.page(&query))?;
     Ok(status::json(StatusCode::OK, write_page(&page)))
 }

@@ -27,10 +27,16 @@ pub(super) fn all() -> Vec<(&'static str, Shape)> {
         ("CloudEvent", cloud_event()),
         ("Appended", appended()),
         ("EventPage", event_page()),
+        ("Facets", facets()),
+        ("Histogram", histogram()),
         ("NewOrganization", closed(with_id(), &["id"])),
         ("Organization", object([with_id(), made()].concat(), &["id", "time_created"])),
         ("OrganizationPatch", closed(patch(), &[])),
-        ("OrganizationList", items("Organization")),
+        (
+            "ListedOrganization",
+            object([with_id(), made(), held()].concat(), &["id", "time_created", "events", "bytes"]),
+        ),
+        ("OrganizationList", items("ListedOrganization")),
         ("NewKey", closed(key(), &["name", "scopes"])),
         ("Key", object([key_id(), key(), made()].concat(), &shown)),
         ("MadeKey", object([key_id(), secret, key(), made()].concat(), &[&shown[..], &["key"]].concat())),
@@ -188,6 +194,26 @@ fn event_page() -> Shape {
     object(members, &["events", "next_cursor"])
 }
 
+fn facets() -> Shape {
+    let value =
+        object(vec![("value", text("")), ("count", whole(0, None, "events that have it"))], &["value", "count"]);
+    let members = vec![
+        ("field", text("whose values")),
+        ("values", list_of(value)),
+        ("other", whole(0, None, "the counts of all other values, summed up")),
+    ];
+    object(members, &["field", "values", "other"])
+}
+
+fn histogram() -> Shape {
+    let bucket = object(
+        vec![("time", time("where it begins")), ("count", whole(0, None, "events that occurred in it"))],
+        &["time", "count"],
+    );
+    let interval = whole(1, None, "how long each bucket is, in milliseconds");
+    object(vec![("buckets", list_of(bucket)), ("interval_ms", interval)], &["buckets", "interval_ms"])
+}
+
 fn items(schema: &str) -> Shape {
     let next = or_null(Type::String, "the next page");
     object(vec![("items", list_of(named(schema))), ("next_cursor", next)], &["items", "next_cursor"])
@@ -211,6 +237,13 @@ fn organization() -> Members {
         ("audit_reads", flag("whether reading its log is recorded in it")),
         ("aliases", aliases.build().into()),
     ]
+}
+
+/// What an organization holds.
+fn held() -> Members {
+    let bytes =
+        "of disk: its stored events, with its share of the indexes by events; about, for what was not sealed yet";
+    vec![("events", whole(0, None, "that it has")), ("bytes", whole(0, None, bytes))]
 }
 
 fn with_id() -> Members {

@@ -1,0 +1,244 @@
+//! Counts over what a filter finds: by the values of a field, and by time.
+//!
+//! **Invariant:** counts are exact, and of one moment.
+
+use std::collections::HashMap;
+
+use annals_model::{
+    Direction, Facet, FacetQuery, Fault, FaultKind, Field, Histogram, HistogramQuery, Time, TimeRange, each_term,
+    limits,
+};
+use annals_segment::SegmentError;
+
+use crate::scene::{Scene, unread};
+use crate::search::{Part, Wanted};
+use crate::{Ledger, Shared};
+
+/// Lengths of buckets that people can read, in milliseconds: up to a week; longer ones are whole weeks.
+const INTERVALS_MS: [i64; 29] = [
+    1,
+    2,
+    5,
+    10,
+    20,
+    50,
+    100,
+    200,
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    15_000,
+    30_000,
+    60_000,
+    120_000,
+    300_000,
+    600_000,
+    900_000,
+    1_800_000,
+    3_600_000,
+    7_200_000,
+    10_800_000,
+    21_600_000,
+    43_200_000,
+    86_400_000,
+    172_800_000,
+    WEEK_MS,
+];
+const WEEK_MS: i64 = 604_800_000;
+const MS_US: i64 = 1_000;
+/// How often a histogram is narrowed to where events are.
+const NARROW_MAX: usize = 4;
+
+impl Ledger {
+    /// The values of a field that matching events have, with exact counts.
+    ///
+    /// # Errors
+    ///
+    /// A limit if there are more than [`limits::FACET_DISTINCT_MAX`]; else as for a page.
+    pub fn facet(&self, query: &FacetQuery) -> Result<Facet, Fault> {
+        self.shared.facet(query)
+    }
+
+    /// How many matching events there are over time, by the time shown: over the filter's span where it
+    /// has one, else from the first event to the last.
+    ///
+    /// # Errors
+    ///
+    /// As for a page.
+    pub fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, Fault> {
+        self.shared.histogram(query).map_err(unread)
+    }
+}
+
+impl Shared {
+    fn facet(&self, query: &FacetQuery) -> Result<Facet, Fault> {
+        let committed = self.tail.committed();
+        let scene = self.scene();
+        let wanted = Wanted { logs: self.logs(&query.reach), filter: &query.filter };
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        for part in parts(&scene, &wanted, committed).map_err(unread)? {
+            count_values(&part, query.field, |value, count| {
+                if let Some(have) = counts.get_mut(value) {
+                    *have += count;
+                } else if counts.len() <= limits::FACET_DISTINCT_MAX {
+                    // One more than there may be shows that there are too many.
+                    counts.insert(value.to_owned(), count);
+                }
+            })
+            .map_err(unread)?;
+            if counts.len() > limits::FACET_DISTINCT_MAX {
+                let what = format!(
+                    "{} has more than {} different values here: narrow the time or the filter",
+                    query.field.name(),
+                    limits::FACET_DISTINCT_MAX
+                );
+                return Err(Fault::new(FaultKind::Limit, what).at_member("field"));
+            }
+        }
+        let mut values: Vec<(String, u64)> = counts.into_iter().collect();
+        values.sort_by(|(a, count_a), (b, count_b)| count_b.cmp(count_a).then_with(|| a.cmp(b)));
+        let rest = values.split_off(query.limit.min(values.len()));
+        Ok(Facet { field: query.field, values, other: rest.iter().map(|(_, count)| count).sum() })
+    }
+
+    fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, SegmentError> {
+        let committed = self.tail.committed();
+        let scene = self.scene();
+        let wanted = Wanted { logs: self.logs(&query.reach), filter: &query.filter };
+        let parts = parts(&scene, &wanted, committed)?;
+        let TimeRange { from, until } = query.filter.occurred;
+        let spans = parts.iter().filter(|part| part.len() > 0).filter_map(Part::times);
+        let Some((first, last)) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
+            let interval_ms = 1;
+            return Ok(Histogram { buckets: Vec::new(), interval_ms });
+        };
+        let buckets = query.buckets.max(1);
+        let given = |given: Option<Time>, found: Time| given.unwrap_or(found);
+        let mut span = (given(from, first), given(until.map(|until| until.plus_us(-1)), last));
+        let mut histogram = counted(&parts, span, buckets)?;
+        // Where no span is given, what is known of the parts may reach far beyond what matches.
+        for _ in 0..NARROW_MAX {
+            let filled = |(_, count): &&(Time, u64)| *count > 0;
+            let length = interval(&histogram);
+            let (Some(first), Some(last)) =
+                (histogram.buckets.iter().find(filled), histogram.buckets.iter().rev().find(filled))
+            else {
+                break;
+            };
+            let end = last.0.plus_us(length - 1).min(span.1);
+            let narrowed =
+                (if from.is_some() { span.0 } else { first.0.max(span.0) }, if until.is_some() { span.1 } else { end });
+            if narrowed == span || Plan::new(narrowed, buckets).interval_us == length {
+                let outside = |time: Time| time.plus_us(length) <= narrowed.0 || time > narrowed.1;
+                histogram.buckets.retain(|(time, _)| !outside(*time));
+                break;
+            }
+            span = narrowed;
+            histogram = counted(&parts, span, buckets)?;
+        }
+        Ok(histogram)
+    }
+}
+
+/// What matches, part by part.
+fn parts<'s>(scene: &'s Scene, wanted: &Wanted, committed: u64) -> Result<Vec<Part<'s>>, SegmentError> {
+    scene.places(Direction::Ascending).into_iter().map(|place| place.search(wanted, 0..committed)).collect()
+}
+
+fn count_values(part: &Part, field: Field, mut each: impl FnMut(&str, u64)) -> Result<(), SegmentError> {
+    match part {
+        Part::Segment { segment, rows } => rows.count_values(segment, field, each),
+        Part::Fresh { rows } => {
+            let mut values: Vec<String> = Vec::new();
+            for (_, row) in rows {
+                values.clear();
+                each_term(&row.content, |of, value| {
+                    if of == field && values.iter().all(|have| have != value) {
+                        values.push(value.to_owned());
+                    }
+                });
+                values.iter().for_each(|value| each(value, 1));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Where buckets begin and how long they are.
+struct Plan {
+    begin_us: i64,
+    interval_us: i64,
+    count: usize,
+}
+
+impl Plan {
+    /// The shortest buckets that cover a span, both ends included, with no more than so many.
+    fn new((first, last): (Time, Time), buckets: usize) -> Plan {
+        let at_most = i64::try_from(buckets).unwrap_or(i64::MAX);
+        let count = |interval_us: i64| {
+            last.us().div_euclid(interval_us).saturating_sub(first.us().div_euclid(interval_us)).saturating_add(1)
+        };
+        let fits = |interval_us: &i64| count(*interval_us) <= at_most;
+        let weeks = (1..).map(|weeks: i64| weeks.saturating_mul(weeks).saturating_mul(WEEK_MS * MS_US));
+        let intervals = INTERVALS_MS.into_iter().map(|ms| ms * MS_US).chain(weeks);
+        let interval_us = intervals.into_iter().find(fits).unwrap_or(WEEK_MS * MS_US);
+        Plan {
+            begin_us: first.us().div_euclid(interval_us).saturating_mul(interval_us),
+            interval_us,
+            count: usize::try_from(count(interval_us)).unwrap_or(buckets),
+        }
+    }
+}
+
+fn interval(histogram: &Histogram) -> i64 {
+    i64::try_from(histogram.interval_ms).unwrap_or(i64::MAX).saturating_mul(MS_US)
+}
+
+fn counted(parts: &[Part], span: (Time, Time), buckets: usize) -> Result<Histogram, SegmentError> {
+    let plan = Plan::new(span, buckets);
+    let mut counts = vec![0_u64; plan.count];
+    let begin = Time::from_us(plan.begin_us);
+    let interval_us = plan.interval_us.unsigned_abs();
+    for part in parts {
+        match part {
+            Part::Segment { segment, rows } => rows.count_times(segment, begin, interval_us, &mut counts)?,
+            Part::Fresh { rows } => {
+                for (key, _) in rows {
+                    let after =
+                        key.time.us().checked_sub(plan.begin_us).map(|after| after.div_euclid(plan.interval_us));
+                    let bucket = after.and_then(|after| usize::try_from(after).ok());
+                    if let Some(count) = bucket.and_then(|bucket| counts.get_mut(bucket)) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+    }
+    let steps = (0..plan.count).map(|step| i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(plan.interval_us));
+    let times = steps.map(|step| Time::from_us(plan.begin_us.saturating_add(step)));
+    Ok(Histogram {
+        buckets: times.zip(counts).collect(),
+        interval_ms: u64::try_from(plan.interval_us / MS_US).unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_the_shortest_that_are_not_too_many() {
+        let plan = |first_s: i64, last_s: i64, buckets| {
+            let plan = Plan::new((Time::from_s(first_s), Time::from_s(last_s)), buckets);
+            (plan.begin_us / 1_000_000, plan.interval_us / 1_000_000, plan.count)
+        };
+        assert_eq!(plan(0, 59, 60), (0, 1, 60));
+        assert_eq!(plan(0, 60, 60), (0, 2, 31));
+        assert_eq!(plan(30, 3_599 + 30, 60), (0, 120, 31));
+        assert_eq!(plan(-86_400, 86_399, 2), (-86_400, 86_400, 2));
+        let (_, interval_s, count) = plan(-62_135_596_800, 253_402_207_200, 60);
+        assert!(count <= 60 && interval_s % 604_800 == 0);
+    }
+}

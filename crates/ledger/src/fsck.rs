@@ -1,0 +1,306 @@
+//! Reads and checks a whole data folder: sealed segments, the journal's rows, and that both together are
+//! what was committed to.
+//!
+//! **Invariant:** it changes nothing.
+//! **Invariant:** what it passes has every event of every log once, each under the root that its commit
+//! stated, and an index that says the same as the events.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use annals_merkle::{Frontier, Leaf};
+use annals_model::{Content, Event, Fault, Time};
+use annals_segment::{Row, Segment};
+use annals_store::row::{RowDecoder, Secret};
+use annals_store::{Blobs, Journal, StateKind};
+
+use crate::heads::{self, Floor};
+use crate::prepare::root;
+use crate::recover::{OpenError, READ_BYTES_MAX};
+use crate::sealed::{Descriptor, Shelf};
+
+/// The cache that segments are read through.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// After so many events progress is told.
+const PROGRESS_EVENTS: u64 = 4_096;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What, in which segment or row, in which section, and where.
+    pub what: String,
+}
+
+/// How far the check has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Events that were checked.
+    pub events: u64,
+    /// Events that there are.
+    pub of: u64,
+}
+
+/// What was checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Sealed segments.
+    pub segments: u64,
+    /// Rows of the journal.
+    pub rows: u64,
+    /// Events in both.
+    pub events: u64,
+    /// What is wrong.
+    pub findings: u64,
+}
+
+/// A log as far as it was read.
+#[derive(Default)]
+struct Log {
+    head: Frontier,
+    organization: Arc<str>,
+    last_recorded: Time,
+}
+
+struct Check<'c> {
+    report: &'c mut dyn FnMut(Finding),
+    progress: &'c mut dyn FnMut(Progress),
+    summary: Summary,
+    of: u64,
+    /// By the organization.
+    logs: HashMap<Arc<str>, Log>,
+    /// Whether the trees can be compared: not where events are missing.
+    whole: bool,
+    /// The first start has fixed what ids are hashed with for all segments.
+    position: u64,
+}
+
+/// Reads and checks everything that a journal and its blobs hold. `report` gets each thing that is wrong,
+/// `progress` how far it has come, now and then.
+///
+/// # Errors
+///
+/// [`OpenError`] if the journal can't be read at all, or the blobs can't be listed.
+pub fn fsck(
+    journal: &dyn Journal,
+    blobs: &Arc<dyn Blobs>,
+    report: &mut dyn FnMut(Finding),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, OpenError> {
+    let mut check =
+        Check { report, progress, summary: Summary::default(), of: 0, logs: HashMap::new(), whole: true, position: 0 };
+    let settings = journal.state(StateKind::Setting)?;
+    let floor = settings.iter().find(|(key, _)| key == heads::FLOOR);
+    let floor = floor.map(|(_, value)| Floor::of_bytes(value));
+    let floor = match floor {
+        Some(None) => {
+            check.find("the setting floor can't be read".to_owned());
+            Floor::default()
+        }
+        Some(Some(floor)) => floor,
+        None => Floor::default(),
+    };
+    check.segments(journal, blobs, floor)?;
+    check.heads(journal)?;
+    check.rows(journal, floor)?;
+    Ok(check.summary)
+}
+
+impl Check<'_> {
+    fn find(&mut self, what: String) {
+        self.summary.findings += 1;
+        (self.report)(Finding { what });
+    }
+
+    fn segments(&mut self, journal: &dyn Journal, blobs: &Arc<dyn Blobs>, floor: Floor) -> Result<(), OpenError> {
+        let shelf = Shelf::new(Arc::clone(blobs), CACHE_BYTES);
+        let mut descriptors = Vec::new();
+        for (name, value) in journal.state(StateKind::Segment)? {
+            match Descriptor::of_bytes(&value) {
+                Ok(descriptor) => descriptors.push((name, descriptor)),
+                Err(error) => {
+                    self.whole = false;
+                    self.find(format!("segment {name}: what the journal says of it can't be read: {error}"));
+                }
+            }
+        }
+        descriptors.sort_by_key(|(_, descriptor)| descriptor.first);
+        self.of = floor.position + journal_events(journal)?;
+        let stored = blobs.list()?;
+        for (name, descriptor) in descriptors {
+            self.summary.segments += 1;
+            if descriptor.first != self.position {
+                let (from, until) = (self.position, descriptor.first);
+                self.whole = false;
+                self.find(format!("segment {name} begins at position {until}, and what is before it ends at {from}"));
+            }
+            self.position = descriptor.end;
+            if let Some(blob) = stored.iter().find(|blob| blob.name == name)
+                && blob.bytes != descriptor.bytes
+            {
+                self.find(format!(
+                    "segment {name} has {} bytes, and was written with {}",
+                    blob.bytes, descriptor.bytes
+                ));
+            }
+            match shelf.open(&name, descriptor) {
+                Ok(sealed) => self.segment(&name, sealed.segment()),
+                Err(error) => {
+                    self.whole = false;
+                    self.find(format!("segment {name} can't be opened: {}", crate::sequencer::chain(&error)));
+                }
+            }
+        }
+        if self.position != floor.position {
+            let (from, until) = (self.position, floor.position);
+            self.whole = false;
+            self.find(format!("sealed segments end at position {from}, and the journal was trimmed up to {until}"));
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, name: &str, segment: &Segment) {
+        let before = self.summary.events;
+        let mut damage = Vec::new();
+        let organizations: HashMap<u32, Arc<str>> = match segment.logs() {
+            Ok(logs) => logs.into_iter().map(|log| (log.log, log.organization)).collect(),
+            Err(_) => HashMap::new(),
+        };
+        let mut wrong: Option<String> = None;
+        segment.check(
+            &mut |row, content| {
+                let organization = organizations.get(&row.log).cloned().unwrap_or_default();
+                if let Err(what) = self.event(organization, row, content) {
+                    wrong.get_or_insert(what);
+                }
+            },
+            &mut |error| damage.push(error),
+        );
+        if let Some(what) = wrong {
+            self.find(format!("segment {name}: {what}"));
+        }
+        if self.summary.events - before != u64::from(segment.len()) {
+            self.whole = false;
+        }
+        for error in damage {
+            self.whole = false;
+            self.find(format!("segment {name}: {}", crate::sequencer::chain(&error)));
+        }
+    }
+
+    /// Follows one event: its place, its time, and its leaf.
+    fn event(&mut self, organization: Arc<str>, row: &Row, content: &Content) -> Result<(), String> {
+        self.summary.events += 1;
+        if self.summary.events.is_multiple_of(PROGRESS_EVENTS) {
+            (self.progress)(Progress { events: self.summary.events, of: self.of });
+        }
+        let place = || format!("the event at index {} of {organization}", row.index);
+        let log = self.logs.entry(Arc::clone(&organization)).or_default();
+        log.organization = Arc::clone(&organization);
+        if log.head.size() != row.index {
+            self.whole = false;
+            return Err(format!("{}: index {} was expected", place(), log.head.size()));
+        }
+        if row.time_recorded < log.last_recorded {
+            return Err(format!("{}: it was recorded before the one before it", place()));
+        }
+        log.last_recorded = row.time_recorded;
+        let seed = (*row.secret).try_into().map_err(|_| format!("{}: its seed can't be read", place()))?;
+        if *content.canonical().text != *row.canonical {
+            return Err(format!("{}: its text is not in canonical form", place()));
+        }
+        let root = root(&content.canonical(), &seed).map_err(|fault| format!("{}: {fault}", place()))?;
+        let time_recorded_us = u64::try_from(row.time_recorded.us()).unwrap_or_default();
+        log.head.push(Leaf { time_recorded_us, root }.hash());
+        Ok(())
+    }
+
+    /// Compares the heads that were kept at the last seal with those of the segments.
+    fn heads(&mut self, journal: &dyn Journal) -> Result<(), OpenError> {
+        for (organization, value) in journal.state(StateKind::Head)? {
+            let Some((_, kept)) = heads::of_bytes(&value) else {
+                self.find(format!("the head of {organization} can't be read"));
+                continue;
+            };
+            let found = self.logs.get(organization.as_str()).map(|log| log.head.clone()).unwrap_or_default();
+            if self.whole && found != kept {
+                let (size, kept_size) = (found.size(), kept.size());
+                self.find(format!(
+                    "the log of {organization}: {size} sealed events give another root than the {kept_size} that were committed to"
+                ));
+            }
+            if found.size() != kept.size() {
+                // From here on rows are compared on top of what was kept.
+                self.logs.entry(organization.as_str().into()).or_default().head = kept;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, journal: &dyn Journal, floor: Floor) -> Result<(), OpenError> {
+        let mut decoder = RowDecoder::new().map_err(OpenError::Codec)?;
+        let (mut last, mut position) = (journal.floor()?, floor.position);
+        loop {
+            let rows = journal.rows(last, READ_BYTES_MAX)?;
+            let Some(row) = rows.last() else { return Ok(()) };
+            last = row.sequence;
+            for row in rows {
+                self.summary.rows += 1;
+                if row.position != position {
+                    let sequence = row.sequence;
+                    self.find(format!("row {sequence} begins at position {}, not at {position}", row.position));
+                }
+                position = row.position + u64::from(row.event_count);
+                if let Err(what) = self.row(&row, &mut decoder) {
+                    self.find(format!("row {}: {what}", row.sequence));
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, row: &annals_store::Row, decoder: &mut RowDecoder) -> Result<(), String> {
+        let body = decoder.decode(&row.payload).map_err(|error| crate::sequencer::chain(&error))?;
+        if body.events.len() as u64 != u64::from(row.event_count) {
+            return Err(format!("it holds {} events, and says {}", body.events.len(), row.event_count));
+        }
+        let time_recorded =
+            i64::try_from(row.time_recorded_us).map(Time::from_us).map_err(|_| "its time".to_owned())?;
+        for (event, position) in body.events.into_iter().zip(row.position..) {
+            let head = usize::try_from(event.head).ok().and_then(|head| body.heads.get(head));
+            let organization: Arc<str> = head.ok_or("an event of no log")?.organization.as_str().into();
+            let Secret::Seed(seed) = event.secret else {
+                return Err("an erased event, which this version doesn't know".to_owned());
+            };
+            let index = self.logs.get(&organization).map_or(0, |log| log.head.size());
+            let canonical: Arc<[u8]> = event.canonical.into();
+            let read = Event {
+                organization: Arc::clone(&organization),
+                index,
+                position,
+                time_recorded,
+                canonical: Arc::clone(&canonical),
+            };
+            let content = read.content().map_err(|fault: Fault| fault.message)?;
+            let row = Row { log: 0, index, position, time_recorded, canonical, secret: seed.as_slice().into() };
+            self.event(organization, &row, &content)?;
+        }
+        for head in body.heads {
+            let log = self.logs.get(head.organization.as_str());
+            let (size, root) = log.map(|log| (log.head.size(), log.head.root())).unwrap_or_default();
+            if (size, root) != (head.first_index + u64::from(head.count), head.root) {
+                return Err(format!("its events do not give the root that it states for {}", head.organization));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many events the journal's rows hold.
+fn journal_events(journal: &dyn Journal) -> Result<u64, OpenError> {
+    let (mut last, mut events) = (journal.floor()?, 0);
+    loop {
+        let rows = journal.rows(last, READ_BYTES_MAX)?;
+        let Some(row) = rows.last() else { return Ok(events) };
+        last = row.sequence;
+        events += rows.iter().map(|row| u64::from(row.event_count)).sum::<u64>();
+    }
+}

@@ -1,0 +1,308 @@
+//! Sealing: what was frozen becomes a segment in a blob, and its rows leave the journal; and merging:
+//! neighbouring sealed segments become one.
+//!
+//! ```text
+//! t0  the sequencer sets a mark: what lies before it is sealed together
+//! t1  the freezer has frozen everything up to the mark
+//! t2  the blob is written and synced
+//! t3  one commit: the segment is registered, the logs' heads at the mark are kept, and the rows up to
+//!     the mark are trimmed                                         ◀ the segment counts from here on
+//! t4  readers get the sealed segment in place of the frozen ones
+//! ```
+//!
+//! A crash before t3 leaves a blob that nobody names: the next start deletes it, and reads the rows. A
+//! crash after t3 loses nothing: the next start opens the segment and reads the rows behind the mark.
+//! If the result of t3 is unknown the same commit is asked for again: it says the same twice.
+//!
+//! Merging has the same steps without t0, t1 and the trimming. The blobs of the merged segments are
+//! deleted when nobody reads them any more; until then, or after a crash, nobody names them.
+//!
+//! **Invariant:** what is registered was written, synced, and opened again.
+//! **Invariant:** of each size class fewer than [`MERGE_FAN`] sealed segments stay, but for the largest.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use annals_merkle::Frontier;
+use annals_model::{Fault, Time};
+use annals_segment::{Cause, FileWriter, Segment};
+use annals_store::{BlobError, Change, StateKind};
+use tokio::sync::oneshot;
+
+use crate::administer::HASH_KEY;
+use crate::freeze::run_to_merge;
+use crate::queue::Job;
+use crate::sealed::{Descriptor, Sealed};
+use crate::{Shared, heads};
+
+/// Neighbours of one size class that are merged into one of the next.
+const MERGE_FAN: usize = 16;
+/// Rows of the largest segment that merging makes.
+const MERGE_ROWS_MAX: usize = 4 * 1024 * 1024;
+/// How long a failed attempt is left alone before the next one.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where sealing will cut: after a commit, with everything that has to be known there.
+pub(crate) struct Mark {
+    /// The last commit before it.
+    pub(crate) sequence: u64,
+    /// The position of the first event after it.
+    pub(crate) position: u64,
+    /// The time of that commit.
+    pub(crate) time: Time,
+    /// The heads of the logs that changed since the mark before.
+    pub(crate) heads: Vec<(u32, Arc<str>, Frontier)>,
+}
+
+/// The marks that are not sealed yet.
+#[derive(Default)]
+pub(crate) struct Marks(Mutex<VecDeque<Arc<Mark>>>);
+
+impl Marks {
+    pub(crate) fn push(&self, mark: Mark) {
+        self.lock().push_back(Arc::new(mark));
+    }
+
+    fn first(&self) -> Option<Arc<Mark>> {
+        self.lock().front().cloned()
+    }
+
+    fn done(&self) {
+        self.lock().pop_front();
+    }
+
+    /// The first mark behind a position.
+    pub(crate) fn next_after(&self, position: u64) -> Option<u64> {
+        self.lock().iter().map(|mark| mark.position).find(|mark| *mark > position)
+    }
+
+    /// Where the last mark is.
+    pub(crate) fn last_position(&self) -> Option<u64> {
+        self.lock().back().map(|mark| mark.position)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Mark>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why sealing or merging did not come to its end; nothing has changed.
+#[derive(Debug, thiserror::Error)]
+enum SealError {
+    #[error("the segment can't be written")]
+    Segment(#[from] annals_segment::SegmentError),
+    #[error("the blob can't be written")]
+    Blob(#[from] BlobError),
+    #[error("the segment can't be registered: {0}")]
+    Register(Fault),
+    #[error("there is no randomness: {0}")]
+    Random(Fault),
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Shared {
+    /// The sealer's thread.
+    pub(crate) fn seal_until_closed(&self) {
+        loop {
+            let mut mark = None;
+            let ready = self.tail.signal.wait_until(|| {
+                mark = self.marks.first().filter(|mark| self.tail.view().frozen_until() >= mark.position);
+                mark.is_some()
+            });
+            let Some(mark) = mark.filter(|_| ready) else { return };
+            if self.insist("sealing", || self.seal(&mark)).is_none() {
+                return;
+            }
+            self.marks.done();
+            self.tail.signal.notify();
+        }
+    }
+
+    /// The merger's thread.
+    pub(crate) fn merge_until_closed(&self) {
+        let mut retired: Vec<Arc<Sealed>> = Vec::new();
+        loop {
+            self.delete_unread(&mut retired);
+            let mut run = None;
+            let ready = self.tail.signal.wait_until(|| {
+                let view = self.tail.view();
+                let sizes = view.sealed.iter().map(|sealed| sealed.descriptor.rows as usize).collect::<Vec<_>>();
+                run = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX);
+                run.is_some() || retired.iter().any(|sealed| Arc::strong_count(sealed) == 1)
+            });
+            if !ready {
+                return;
+            }
+            let Some(run) = run else { continue };
+            let Some(merged) = self.insist("merging", || self.merge_sealed(run.clone())) else { return };
+            retired.extend(merged);
+            self.tail.signal.notify();
+        }
+    }
+
+    /// Does it until it is done; `None` if the server stops before.
+    fn insist<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T, SealError>) -> Option<T> {
+        let mut failed = false;
+        loop {
+            match attempt() {
+                Ok(done) => {
+                    self.sealing_trouble.set(None);
+                    if failed {
+                        tracing::info!("{what} works again");
+                    }
+                    return Some(done);
+                }
+                Err(SealError::Stopping) => return None,
+                Err(error) => {
+                    let chain = crate::sequencer::chain(&error);
+                    if !failed {
+                        tracing::error!(error = %chain, "{what} failed, and is tried again");
+                    }
+                    failed = true;
+                    self.sealing_trouble.set(Some(format!("{what} fails: {chain}")));
+                    if !self.tail.signal.pause(RETRY_AFTER) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn seal(&self, mark: &Mark) -> Result<(), SealError> {
+        let view = self.tail.view();
+        let frozen: Vec<Segment> =
+            view.frozen.iter().take_while(|segment| segment.positions().end <= mark.position).cloned().collect();
+        let sealed = if frozen.is_empty() { None } else { Some(self.write(&frozen)?) };
+        self.reach("seal.written");
+        let mut changes = Vec::new();
+        if let Some(sealed) = &sealed {
+            changes.push(put(StateKind::Segment, &sealed.name, sealed.descriptor.to_bytes()));
+        }
+        for (log, organization, head) in &mark.heads {
+            changes.push(put(StateKind::Head, organization, heads::to_bytes(*log, head)));
+        }
+        changes.push(put(StateKind::Setting, HASH_KEY, self.hash_key.to_string().into_bytes()));
+        changes.push(put(StateKind::Setting, heads::FLOOR, heads::Floor::of(mark).to_bytes()));
+        self.register(&changes, Some(mark.sequence))?;
+        self.reach("seal.registered");
+        self.tail.publish(|view| {
+            let mut view = view.clone();
+            // By their place: the freezer may have merged some of them meanwhile.
+            view.frozen.retain(|segment| segment.positions().start >= mark.position);
+            view.sealed.extend(sealed.map(Arc::new));
+            view
+        });
+        Ok(())
+    }
+
+    /// Merges neighbours; gives those that were.
+    fn merge_sealed(&self, run: Range<usize>) -> Result<Vec<Arc<Sealed>>, SealError> {
+        let view = self.tail.view();
+        let neighbours = view.sealed.get(run.clone()).unwrap_or_default();
+        let whole: Vec<Segment> = neighbours.iter().map(|sealed| sealed.whole()).collect();
+        let merged = self.write(&whole)?;
+        self.reach("merge.written");
+        let mut changes = vec![put(StateKind::Segment, &merged.name, merged.descriptor.to_bytes())];
+        let delete = |sealed: &Arc<Sealed>| Change::Delete { kind: StateKind::Segment, key: sealed.name.clone() };
+        changes.extend(neighbours.iter().map(delete));
+        self.register(&changes, None)?;
+        self.reach("merge.registered");
+        let merged = Arc::new(merged);
+        // The sealer adds at the other end only.
+        self.tail.publish(|view| {
+            let mut view = view.clone();
+            view.sealed.splice(run, [merged]);
+            view
+        });
+        Ok(neighbours.to_vec())
+    }
+
+    /// t2: writes segments into one blob, and opens it.
+    fn write(&self, segments: &[Segment]) -> Result<Sealed, SealError> {
+        let (first, end) = (segments.first(), segments.last());
+        let first = first.map_or(0, |segment| segment.positions().start);
+        let end = end.map_or(0, |segment| segment.positions().end);
+        let random = crate::prepare::random(1).map_err(SealError::Random)?;
+        let seed = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let name = format!("{first:020}-{end:020}-{:08x}", seed >> 32);
+        let mut blob = self.shelf.blobs.create(&name)?;
+        let written = {
+            let mut stopped = false;
+            let mut write = |bytes: &[u8]| -> Result<(), Cause> {
+                if self.tail.signal.is_closed() {
+                    stopped = true;
+                    return Err(Arc::new(SealError::Stopping));
+                }
+                blob.write(bytes).map_err(|error| Arc::new(error) as Cause)
+            };
+            let written = FileWriter::new(&mut write, seed).and_then(|file| Segment::write(segments, file));
+            if stopped {
+                return Err(SealError::Stopping);
+            }
+            written?
+        };
+        self.reach("blob.written");
+        if let Err(error) = blob.finish() {
+            // It may be there all the same, and nobody names it.
+            let _ = self.shelf.blobs.delete(&name);
+            return Err(error.into());
+        }
+        let descriptor = Descriptor::of(&written, segments);
+        let opened = self.shelf.open(&name, descriptor);
+        if opened.is_err() {
+            let _ = self.shelf.blobs.delete(&name);
+        }
+        Ok(opened?)
+    }
+
+    /// t3: until its result is known.
+    fn register(&self, changes: &[Change], trim: Option<u64>) -> Result<(), SealError> {
+        let mut failed = false;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let job = Job::Register { changes: changes.to_vec(), trim, reply };
+            if self.queue.push(job).is_err() {
+                return Err(SealError::Stopping);
+            }
+            match answer.blocking_recv() {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(fault)) => {
+                    // Even a refusal may come after a commit that was written, so the blob stays, and the same is
+                    // asked for again.
+                    if !failed {
+                        let error = SealError::Register(fault);
+                        tracing::error!(%error, "what is sealed waits for the journal");
+                        self.sealing_trouble.set(Some(error.to_string()));
+                    }
+                    failed = true;
+                    if !self.tail.signal.pause(RETRY_AFTER) {
+                        return Err(SealError::Stopping);
+                    }
+                }
+                Err(_) => return Err(SealError::Stopping),
+            }
+        }
+    }
+
+    /// Deletes the blobs of merged segments that nobody reads any more.
+    fn delete_unread(&self, retired: &mut Vec<Arc<Sealed>>) {
+        retired.retain(|sealed| {
+            if Arc::strong_count(sealed) > 1 {
+                return true;
+            }
+            self.shelf.forget(sealed);
+            self.reach("merge.deleting");
+            if let Err(error) = self.shelf.blobs.delete(&sealed.name) {
+                tracing::warn!(error = %crate::sequencer::chain(&error), "a blob that nobody names can't be deleted: the next start does");
+            }
+            false
+        });
+    }
+}
+
+fn put(kind: StateKind, key: &str, value: Vec<u8>) -> Change {
+    Change::Put { kind, key: key.to_owned(), value }
+}

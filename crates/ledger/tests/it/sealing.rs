@@ -1,0 +1,181 @@
+//! Each failure at each step of appending, sealing and merging, as if it had not happened and as if it
+//! had: nothing that was acknowledged is lost or doubled, and all goes on.
+
+use std::sync::Arc;
+
+use annals_ledger::Ledger;
+use annals_model::{Appended, FaultKind, Filter, NewEvent, Order, Reach, limits};
+use annals_store::{BlobFault, Fault};
+
+use crate::disturb::{Disturbance, Disturbed, Failure, Of, Step, at_once};
+use crate::model::{Dice, LOGS, Model, made};
+use crate::support::{MERGE_FAN, Store, append, create, event, page, query, until};
+
+const JOURNAL: [Failure; 5] = [
+    Failure::Journal(&[Fault::NotPersisted]),
+    Failure::Journal(&[Fault::UnknownNotPersisted]),
+    Failure::Journal(&[Fault::UnknownPersisted]),
+    Failure::Journal(&[
+        Fault::UnknownNotPersisted,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+    ]),
+    Failure::Journal(&[
+        Fault::UnknownPersisted,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+        Fault::RecoverFails,
+    ]),
+];
+const CREATE: [Failure; 1] = [Failure::Blob(BlobFault::CreateFails)];
+const WRITE: [Failure; 1] = [Failure::Blob(BlobFault::WriteFails)];
+const READ: [Failure; 1] = [Failure::Blob(BlobFault::ReadFails)];
+const FINISH: [Failure; 3] = [
+    Failure::Blob(BlobFault::FinishFails),
+    Failure::Blob(BlobFault::FinishUnknownNotPersisted),
+    Failure::Blob(BlobFault::FinishUnknownPersisted),
+];
+const DELETE: [Failure; 3] = [
+    Failure::Blob(BlobFault::DeleteFails),
+    Failure::Blob(BlobFault::DeleteUnknownNotPersisted),
+    Failure::Blob(BlobFault::DeleteUnknownPersisted),
+];
+
+/// Events that are appended, one by one.
+const EVENTS: u64 = 80;
+/// After so many they are sealed: some more segments than are merged at once.
+const SEAL_EVENTS: u64 = 4;
+
+/// Each failure at each of some calls of a step.
+fn table(step: Step, calls: &[usize], failures: &[Failure]) -> Vec<Disturbance> {
+    let each = calls.iter().flat_map(|call| failures.iter().map(|failure| (*call, *failure)));
+    each.map(|(call, failure)| Disturbance { step, at: call..call + 1, failure }).collect()
+}
+
+/// A named event.
+fn named(number: u64) -> NewEvent {
+    made(4 * number + 1 + number % 3)
+}
+
+/// Appends until it is acknowledged, as a client does.
+fn insist(ledger: &Ledger, event: &NewEvent) -> Vec<Appended> {
+    let mut appended = None;
+    until("the event is taken", || {
+        appended = append(ledger, vec![event.clone()]).ok();
+        appended.is_some()
+    });
+    // The first attempt may have been stored after all.
+    appended.into_iter().flatten().map(|appended| Appended { repeated: false, ..appended }).collect()
+}
+
+fn begin(seal_events: u64) -> (Disturbed, Ledger, Model) {
+    let disturbed = Disturbed::new(Store::new(seal_events));
+    let ledger = disturbed.open();
+    LOGS.into_iter().for_each(|log| create(&ledger, log));
+    let model = Model::of(&ledger);
+    (disturbed, ledger, model)
+}
+
+/// Goes on while something fails once, then stops, and starts from what is durable.
+fn check(disturbance: &Disturbance, event: impl Fn(u64) -> NewEvent, events: u64) {
+    eprintln!("{disturbance:?}");
+    let (disturbed, ledger, mut model) = begin(if events == EVENTS { SEAL_EVENTS } else { 1 });
+    disturbed.begin(disturbance.clone());
+    for number in 0..events {
+        let event = event(number);
+        let appended = insist(&ledger, &event);
+        model.follow(&[event], &appended);
+        disturbed.acknowledge(model.entries.len());
+    }
+    disturbed.store.settle(&ledger);
+    until("it failed", || disturbed.has_failed());
+    until("all is well", || ledger.health().ready && ledger.health().detail == "ok");
+    let snapshots = disturbed.snapshots();
+    assert!(!snapshots.is_empty());
+    disturbed.end();
+    model.check_whole(&ledger);
+    model.check_queries(&ledger, &mut Dice::new(events), 2);
+    ledger.close();
+    for (acknowledged, store) in snapshots.into_iter().chain([(model.entries.len(), disturbed.store.reopen())]) {
+        check_start(&store, &model, acknowledged);
+    }
+}
+
+/// Starts from what is durable, and goes on.
+pub(crate) fn check_start(store: &Store, model: &Model, acknowledged: usize) {
+    store.check();
+    let ledger = store.open();
+    model.check_begin(&ledger, acknowledged);
+    let held = usize::try_from(ledger.health().events).expect("small");
+    let mut model = model.begin(held);
+    for number in 1_000..1_003 {
+        let event = named(number);
+        let appended = append(&ledger, vec![event.clone()]).expect("appended");
+        model.follow(&[event], &appended);
+    }
+    store.settle(&ledger);
+    until("no blob is left that nobody names", || store.is_tidy());
+    model.check_whole(&ledger);
+    ledger.close();
+    store.check();
+    let store = store.reopen();
+    let ledger = store.open();
+    model.check_whole(&ledger);
+    ledger.close();
+}
+
+#[test]
+fn a_failing_commit_of_an_append_a_seal_or_a_merge_loses_and_doubles_nothing() {
+    let append = table(Step::CommitAppend, &[0, 1, 41], &JOURNAL);
+    let seal = table(Step::CommitSeal, &[0, 1, 16], &JOURNAL);
+    let merge = table(Step::CommitMerge, &[0], &JOURNAL);
+    at_once(&[append, seal, merge].concat(), |disturbance| check(disturbance, named, EVENTS));
+}
+
+#[test]
+fn a_blob_that_cannot_be_written_loses_and_doubles_nothing() {
+    let create = [table(Step::Create(Of::Seal), &[0, 9], &CREATE), table(Step::Create(Of::Merge), &[0], &CREATE)];
+    let write = [table(Step::Write(Of::Seal), &[0, 9], &WRITE), table(Step::Write(Of::Merge), &[0], &WRITE)];
+    let finish = [table(Step::Finish(Of::Seal), &[0, 9], &FINISH), table(Step::Finish(Of::Merge), &[0], &FINISH)];
+    let all = [create, write, finish].concat().concat();
+    at_once(&all, |disturbance| check(disturbance, named, EVENTS));
+}
+
+#[test]
+fn a_blob_of_many_writes_that_stops_at_any_of_them_leaves_nothing() {
+    let large = |number: u64| {
+        let mut dice = Dice::new(number);
+        let digits = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+        let text: String = (0..255_000).map(|_| char::from(dice.pick(digits))).collect();
+        event("acme", &format!(r#"{{"action":"a","id":"large{number}","data":"{text}"}}"#))
+    };
+    let merge = table(Step::Write(Of::Merge), &[0, 1, 2], &WRITE);
+    at_once(&merge, |disturbance| check(disturbance, large, MERGE_FAN as u64 + 1));
+}
+
+#[test]
+fn a_blob_that_cannot_be_read_back_or_merged_is_tried_again() {
+    let seal = table(Step::Read(Of::Seal), &[0, 1, 2, 3, 40, 41, 42, 44, 50], &READ);
+    let merge = table(Step::Read(Of::Merge), &[0, 1], &READ);
+    at_once(&[seal, merge].concat(), |disturbance| check(disturbance, named, EVENTS));
+}
+
+#[test]
+fn a_merged_blob_that_cannot_be_deleted_is_deleted_by_the_next_start() {
+    at_once(&table(Step::Delete, &[0, 7, 15], &DELETE), |disturbance| check(disturbance, named, EVENTS));
+}
+
+#[test]
+fn zz_measure() {
+    let (disturbed, ledger, _) = begin(1_000_000_000);
+    let _ = &disturbed;
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        append(&ledger, (0..limits::BATCH_EVENTS_MAX).map(|_| event("acme", r#"{"action":"a"}"#)).collect())
+            .expect("appended");
+    }
+    eprintln!("{:?} for 200,000", begun.elapsed());
+}

@@ -1,0 +1,108 @@
+//! Data folders: what lies where, whose they are, and which are whole.
+//!
+//! **Invariant:** what a backup writes lies under [`PARTIAL`] until all of it is there and synced, and no
+//! command uses a folder that has that: so a backup that was cut short is never taken for a whole one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annals_store::{BlobError, Blobs, DataLock, MemoryBlobs, ObjectBlobs};
+use anyhow::{Context, bail};
+
+/// Where sealed segments lie.
+const SEGMENTS: &str = "segments";
+/// What is in the folder of a backup until it is whole.
+pub(crate) const PARTIAL: &str = "partial";
+
+/// Makes a data folder if it is not there, for its owner alone, and takes it.
+///
+/// # Errors
+///
+/// If it can't be made or synced, is another's, or is no whole one.
+pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
+    make_folder(data).with_context(|| format!("can't make the data folder {}", data.display()))?;
+    take(data)
+}
+
+/// Takes a data folder that is there.
+///
+/// # Errors
+///
+/// If it is not there, is another's, or is no whole one.
+pub(crate) fn take(data: &Path) -> anyhow::Result<DataLock> {
+    check_whole(data)?;
+    Ok(DataLock::acquire(data)?)
+}
+
+/// Refuses what is no folder, or a backup that was cut short.
+pub(crate) fn check_whole(data: &Path) -> anyhow::Result<()> {
+    if !data.is_dir() {
+        bail!("there is no data folder {}", data.display());
+    }
+    let partial = data.join(PARTIAL);
+    if partial.try_exists().with_context(|| format!("can't read {}", data.display()))? {
+        bail!("{} is a backup that was not finished: delete it, and make another", data.display());
+    }
+    Ok(())
+}
+
+/// Makes a folder, and what is missing above it, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = folder.ancestors().filter(is_missing).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // A new folder is there after power loss only if the one that names it was synced.
+    missing.into_iter().try_for_each(sync_above)
+}
+
+/// Makes a name durable in the folder that it is in.
+pub(crate) fn sync_above(path: &Path) -> io::Result<()> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync(above)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Where a data folder's sealed segments lie.
+pub(crate) fn segments(data: &Path) -> PathBuf {
+    data.join(SEGMENTS)
+}
+
+/// The sealed segments of a data folder, of which not a byte is changed.
+///
+/// # Errors
+///
+/// If they can't be read.
+pub(crate) fn read_segments(data: &Path) -> Result<Arc<dyn Blobs>, BlobError> {
+    let folder = segments(data);
+    if !folder.exists() {
+        // No server has sealed anything yet; or it is lost, and then what is named is missed.
+        return Ok(Arc::new(MemoryBlobs::new()));
+    }
+    Ok(Arc::new(ObjectBlobs::local_read_only(&folder)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_backup_is_taken_by_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        assert!(take(&data).is_err());
+        drop(make(&data).expect("is made"));
+        drop(take(&data).expect("is there"));
+        fs::create_dir(data.join(PARTIAL)).expect("is made");
+        for refused in [make(&data), take(&data)] {
+            let said = format!("{:#}", refused.expect_err("is refused"));
+            assert!(said.contains("not finished"), "{said}");
+        }
+    }
+}
