@@ -43,6 +43,8 @@ const MERGE_FAN: usize = 16;
 const MERGE_ROWS_MAX: usize = 4 * 1024 * 1024;
 /// How long a failed attempt is left alone before the next one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether merged segments are still read.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// Where sealing will cut: after a commit, with everything that has to be known there.
 pub(crate) struct Mark {
@@ -131,12 +133,18 @@ impl Shared {
                 let view = self.tail.view();
                 let sizes = view.sealed.iter().map(|sealed| sealed.descriptor.rows as usize).collect::<Vec<_>>();
                 run = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX);
-                run.is_some() || retired.iter().any(|sealed| Arc::strong_count(sealed) == 1)
+                run.is_some() || !retired.is_empty()
             });
             if !ready {
                 return;
             }
-            let Some(run) = run else { continue };
+            let Some(run) = run else {
+                // A reader that ends tells nobody.
+                if !self.tail.signal.pause(LOOK_AFTER) {
+                    return;
+                }
+                continue;
+            };
             let Some(merged) = self.insist("merging", || self.merge_sealed(run.clone())) else { return };
             retired.extend(merged);
             self.tail.signal.notify();

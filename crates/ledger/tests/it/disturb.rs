@@ -11,6 +11,9 @@ use annals_store::{
 
 use crate::support::{Store, positions};
 
+/// The name of threads whose reads can be held.
+pub(crate) const HELD: &str = "held";
+
 /// One kind of call that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -66,7 +69,7 @@ struct Inner {
     /// What a crash would leave right before and right after each failure, with how many events were
     /// acknowledged before it.
     snapshots: Mutex<Vec<(usize, Store)>>,
-    /// Whether reads of blobs wait.
+    /// Whether reads of blobs wait, by threads called [`HELD`].
     held: Mutex<bool>,
     released: Condvar,
     waiting: AtomicUsize,
@@ -115,7 +118,7 @@ impl Disturbed {
         std::mem::take(&mut *self.inner.snapshots.lock().expect("no panic"))
     }
 
-    /// Lets reads of blobs wait.
+    /// Lets reads of blobs wait, by threads called [`HELD`].
     pub(crate) fn hold(&self) {
         *self.inner.held.lock().expect("no panic") = true;
     }
@@ -125,7 +128,7 @@ impl Disturbed {
         self.inner.released.notify_all();
     }
 
-    /// How many reads wait.
+    /// How many reads have waited.
     pub(crate) fn waiting(&self) -> usize {
         self.inner.waiting.load(SeqCst)
     }
@@ -203,13 +206,10 @@ impl Blobs for Disturbed {
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
-        let held = self.inner.held.lock().expect("no panic");
-        if *held {
-            self.inner.waiting.fetch_add(1, SeqCst);
+        if std::thread::current().name() == Some(HELD) {
+            let held = self.inner.held.lock().expect("no panic");
+            self.inner.waiting.fetch_add(usize::from(*held), SeqCst);
             drop(self.inner.released.wait_while(held, |held| *held).expect("no panic"));
-            self.inner.waiting.fetch_sub(1, SeqCst);
-        } else {
-            drop(held);
         }
         self.call(Step::Read(of(name, &self.store)), || self.store.blobs.read(name, range))
     }

@@ -10,6 +10,7 @@ mod disturb;
 mod faults;
 mod history;
 mod model;
+mod readers;
 mod sample;
 mod sealed_by_3;
 mod sealed_by_40;

@@ -1,15 +1,13 @@
 //! Each failure at each step of appending, sealing and merging, as if it had not happened and as if it
 //! had: nothing that was acknowledged is lost or doubled, and all goes on.
 
-use std::sync::Arc;
-
 use annals_ledger::Ledger;
-use annals_model::{Appended, FaultKind, Filter, NewEvent, Order, Reach, limits};
+use annals_model::{Appended, NewEvent};
 use annals_store::{BlobFault, Fault};
 
 use crate::disturb::{Disturbance, Disturbed, Failure, Of, Step, at_once};
 use crate::model::{Dice, LOGS, Model, made};
-use crate::support::{MERGE_FAN, Store, append, create, event, page, query, until};
+use crate::support::{MERGE_FAN, NEVER, Store, append, append_json, create, event, ledger, until};
 
 const JOURNAL: [Failure; 5] = [
     Failure::Journal(&[Fault::NotPersisted]),
@@ -168,14 +166,83 @@ fn a_merged_blob_that_cannot_be_deleted_is_deleted_by_the_next_start() {
     at_once(&table(Step::Delete, &[0, 7, 15], &DELETE), |disturbance| check(disturbance, named, EVENTS));
 }
 
+/// Whatever fails again and again: events are taken and read, the health says what is wrong, and all is
+/// made up for afterwards.
+fn check_for_long((step, failure, detail): &(Step, Failure, &str)) {
+    let (disturbed, ledger, mut model) = begin(SEAL_EVENTS);
+    disturbed.begin(Disturbance { step: *step, at: 0..usize::MAX, failure: *failure });
+    let mut more = |model: &mut Model, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let event = named(number);
+            let appended = insist(&ledger, &event);
+            model.follow(&[event], &appended);
+        }
+    };
+    more(&mut model, 0..100);
+    until("the health says so", || ledger.health().detail.contains(detail));
+    assert!(disturbed.has_failed());
+    more(&mut model, 100..150);
+    model.check_whole(&ledger);
+    model.check_queries(&ledger, &mut Dice::new(8), 5);
+    disturbed.end();
+    disturbed.store.settle(&ledger);
+    until("all is well", || ledger.health().ready && ledger.health().detail == "ok");
+    more(&mut model, 150..170);
+    model.check_whole(&ledger);
+    model.check_queries(&ledger, &mut Dice::new(9), 5);
+    ledger.close();
+    check_start(&disturbed.store.reopen(), &model, model.entries.len());
+}
+
 #[test]
-fn zz_measure() {
-    let (disturbed, ledger, _) = begin(1_000_000_000);
-    let _ = &disturbed;
-    let begun = std::time::Instant::now();
-    for _ in 0..20 {
-        append(&ledger, (0..limits::BATCH_EVENTS_MAX).map(|_| event("acme", r#"{"action":"a"}"#)).collect())
-            .expect("appended");
+fn while_sealing_fails_events_are_taken_and_read_and_afterwards_all_is_sealed_without_a_restart() {
+    let blob = |step: fn(Of) -> Step, failures: &[Failure]| {
+        let each = failures.iter().map(|failure| (step(Of::Seal), *failure, "sealing fails"));
+        each.collect::<Vec<_>>()
+    };
+    let blobs = [blob(Step::Create, &CREATE), blob(Step::Write, &WRITE), blob(Step::Finish, &FINISH)];
+    let journal = JOURNAL[..2].iter().map(|failure| (Step::CommitSeal, *failure, "can't be registered"));
+    at_once(&blobs.into_iter().flatten().chain(journal).collect::<Vec<_>>(), check_for_long);
+}
+
+#[test]
+fn while_merging_fails_sealing_goes_on_and_afterwards_all_is_merged_without_a_restart() {
+    let blobs =
+        [(Step::Create(Of::Merge), CREATE[0]), (Step::Finish(Of::Merge), FINISH[0]), (Step::Read(Of::Merge), READ[0])];
+    let blobs = blobs.into_iter().map(|(step, failure)| (step, failure, "merging fails"));
+    let journal = (Step::CommitMerge, JOURNAL[0], "can't be registered");
+    at_once(&blobs.chain([journal]).collect::<Vec<_>>(), check_for_long);
+}
+
+#[test]
+fn few_events_are_sealed_when_they_have_waited_long() {
+    let (ledger, store) = ledger(NEVER);
+    append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect("appended");
+    store.clock.forward_us(14 * 60 * 1_000_000);
+    for _ in 0..2 {
+        append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect("appended");
     }
-    eprintln!("{:?} for 200,000", begun.elapsed());
+    assert_eq!(store.segments(), []);
+    let waiting = ledger.health().events;
+    store.clock.forward_us(60 * 1_000_000);
+    append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect("appended");
+    until("all of them are sealed", || store.segments().last().is_some_and(|(_, positions)| positions.end >= waiting));
+    // What comes from here on waits anew.
+    append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect("appended");
+    assert_eq!(store.segments().len(), 1);
+    ledger.close();
+}
+
+#[test]
+fn the_journal_holds_only_what_is_not_sealed() {
+    let (disturbed, ledger, mut model) = begin(10);
+    for number in 0..200 {
+        let appended = insist(&ledger, &named(number));
+        model.follow(&[named(number)], &appended);
+    }
+    disturbed.store.settle(&ledger);
+    let rows = annals_store::Journal::rows(&*disturbed.store.journal, 0, usize::MAX).expect("rows");
+    let events: u32 = rows.iter().map(|row| row.event_count).sum();
+    assert!(events < 10, "{events} events are still in rows");
+    ledger.close();
 }
