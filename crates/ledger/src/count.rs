@@ -48,8 +48,6 @@ const INTERVALS_MS: [i64; 29] = [
 ];
 const WEEK_MS: i64 = 604_800_000;
 const MS_US: i64 = 1_000;
-/// How often a histogram is narrowed to where events are.
-const NARROW_MAX: usize = 4;
 
 impl Ledger {
     /// The values of a field that matching events have, with exact counts.
@@ -109,36 +107,23 @@ impl Shared {
         let wanted = Wanted { logs: self.logs(&query.reach), filter: &query.filter };
         let parts = parts(&scene, &wanted, committed)?;
         let TimeRange { from, until } = query.filter.occurred;
-        let spans = parts.iter().filter(|part| part.len() > 0).filter_map(Part::times);
-        let Some((first, last)) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
-            let interval_ms = 1;
-            return Ok(Histogram { buckets: Vec::new(), interval_ms });
-        };
-        let buckets = query.buckets.max(1);
-        let given = |given: Option<Time>, found: Time| given.unwrap_or(found);
-        let mut span = (given(from, first), given(until.map(|until| until.plus_us(-1)), last));
-        let mut histogram = counted(&parts, span, buckets)?;
-        // Where no span is given, what is known of the parts may reach far beyond what matches.
-        for _ in 0..NARROW_MAX {
-            let filled = |(_, count): &&(Time, u64)| *count > 0;
-            let length = interval(&histogram);
-            let (Some(first), Some(last)) =
-                (histogram.buckets.iter().find(filled), histogram.buckets.iter().rev().find(filled))
-            else {
-                break;
-            };
-            let end = last.0.plus_us(length - 1).min(span.1);
-            let narrowed =
-                (if from.is_some() { span.0 } else { first.0.max(span.0) }, if until.is_some() { span.1 } else { end });
-            if narrowed == span || Plan::new(narrowed, buckets).interval_us == length {
-                let outside = |time: Time| time.plus_us(length) <= narrowed.0 || time > narrowed.1;
-                histogram.buckets.retain(|(time, _)| !outside(*time));
-                break;
+        let mut found: Option<(Time, Time)> = None;
+        for part in &parts {
+            if let Some((first, last)) = times(part)? {
+                found = Some(found.map_or((first, last), |have| (have.0.min(first), have.1.max(last))));
             }
-            span = narrowed;
-            histogram = counted(&parts, span, buckets)?;
         }
-        Ok(histogram)
+        let Some((first, last)) = found else { return Ok(Histogram { buckets: Vec::new(), interval_ms: 1 }) };
+        let span = (from.unwrap_or(first), until.map_or(last, |until| until.plus_us(-1)));
+        counted(&parts, span, query.buckets.max(1))
+    }
+}
+
+/// The earliest and the latest time shown of what matches in a part.
+fn times(part: &Part) -> Result<Option<(Time, Time)>, SegmentError> {
+    match part {
+        Part::Segment { segment, rows } => rows.times(segment),
+        Part::Fresh { .. } => Ok(part.times()),
     }
 }
 
@@ -190,10 +175,6 @@ impl Plan {
             count: usize::try_from(count(interval_us)).unwrap_or(buckets),
         }
     }
-}
-
-fn interval(histogram: &Histogram) -> i64 {
-    i64::try_from(histogram.interval_ms).unwrap_or(i64::MAX).saturating_mul(MS_US)
 }
 
 fn counted(parts: &[Part], span: (Time, Time), buckets: usize) -> Result<Histogram, SegmentError> {

@@ -42,7 +42,6 @@ const TEXT_LEVEL: i32 = 3;
 const SAVED_PART: usize = 8;
 /// The bit of a column's byte that says that differences are written.
 const NEAR: u8 = 0x80;
-/// The widest number, in bytes.
 
 /// How a payload was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use crate::columns::ColumnReader;
 use crate::key::{Rank, Ranks, Sort};
 use crate::places::PlacesReader;
-use crate::runs::Run;
+use crate::runs::{Bounds, Run};
 use crate::set::Set;
 use crate::set::bitmap_of;
 use crate::{Key, Segment, SegmentError};
@@ -44,6 +44,8 @@ pub(crate) struct Span {
     by_time: bool,
     /// Whether the rows are those of one log.
     one_log: bool,
+    /// The times shown of all of them.
+    shown: Bounds,
 }
 
 /// How the rows of a set lie with regard to an order.
@@ -71,13 +73,14 @@ enum Timed {
 
 impl Span {
     pub(crate) fn of(run: &Run) -> Span {
-        Span { rows: run.rows.clone(), by_place: true, by_time: run.shown.ordered, one_log: true }
+        Span { rows: run.rows.clone(), by_place: true, by_time: run.shown.ordered, one_log: true, shown: run.shown }
     }
 
     pub(crate) fn all(segment: &Segment) -> Span {
         let by_place = segment.footer.tables.places.pages == 0;
-        let by_time = by_place && segment.footer.shown.ordered;
-        Span { rows: 0..segment.len(), by_place, by_time, one_log: segment.footer.logs == 1 }
+        let shown = segment.footer.shown;
+        let by_time = by_place && shown.ordered;
+        Span { rows: 0..segment.len(), by_place, by_time, one_log: segment.footer.logs == 1, shown }
     }
 }
 
@@ -186,6 +189,11 @@ impl Rows {
 
     pub(crate) fn set(&self) -> &Set {
         &self.set
+    }
+
+    /// The times shown of all rows that were searched, if all were found.
+    pub(crate) fn bounds_of_all(&self) -> Option<Bounds> {
+        (self.length == self.span.rows.len() as u64).then_some(self.span.shown)
     }
 
     /// The rows that were searched, if their times shown never decrease.

@@ -68,7 +68,7 @@ impl TableBuilder {
         }
         let mut roots = Vec::new();
         for chunk in self.entries.chunks(PAGE_ENTRIES) {
-            let raw: Vec<u8> = chunk.iter().flat_map(Entry::to_bytes).collect();
+            let raw: Vec<u8> = chunk.iter().flat_map(|entry| entry.to_bytes()).collect();
             let key = chunk.first().map_or(0, |entry| entry.key);
             roots.push(Entry { key, page: sink.page(&raw, Form::Index)? });
         }
@@ -77,7 +77,7 @@ impl TableBuilder {
 }
 
 impl Entry {
-    pub(crate) fn to_bytes(&self) -> [u8; ENTRY_BYTES] {
+    pub(crate) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let (key, rest) = bytes.split_at_mut(8);
         let (offset, stored) = rest.split_at_mut(8);

@@ -2,7 +2,7 @@
 
 use annals_model::{Field, Time};
 
-use crate::columns::from_time;
+use crate::columns::{from_time, to_time};
 use crate::dictionary::Marks;
 use crate::footer::Indexed;
 use crate::search::content_of;
@@ -60,6 +60,34 @@ impl Rows {
             }
             Ok(())
         })
+    }
+
+    /// The earliest and the latest time that one of the rows shows.
+    ///
+    /// `segment` is the one that was searched.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn times(&self, segment: &Segment) -> Result<Option<(Time, Time)>, SegmentError> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        if let Some(bounds) = self.bounds_of_all() {
+            return Ok(Some((bounds.min, bounds.max)));
+        }
+        let mut shown = segment.shown_column();
+        if self.span_by_time().is_some() {
+            let rows = self.set().bounds();
+            return Ok(Some((to_time(shown.get(rows.start)?), to_time(shown.get(rows.end - 1)?))));
+        }
+        let (mut min, mut max) = (u64::MAX, u64::MIN);
+        self.set().each(|row| {
+            let time = shown.get(row)?;
+            (min, max) = (min.min(time), max.max(time));
+            Ok(())
+        })?;
+        Ok(Some((to_time(min), to_time(max))))
     }
 
     /// Adds to `counts` how many rows show a time in each of as many spans, all of `interval_us`, which

@@ -1,3 +1,5 @@
+//! Dictionaries against a map of values.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

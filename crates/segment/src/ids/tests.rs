@@ -1,3 +1,5 @@
+//! Tables of ids against a list of them.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

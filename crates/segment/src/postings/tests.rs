@@ -1,3 +1,5 @@
+//! Postings against the rows that went in.
+
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 

@@ -35,6 +35,9 @@ proptest! {
                 }
                 prop_assert_eq!(got, expect, "{:?}", field);
             }
+            let times = || wanted.iter().map(|(row, content)| content.time_shown(row.time_recorded));
+            let expect = times().min().zip(times().max());
+            prop_assert_eq!(rows.times(&segment).expect("whole"), expect);
             let mut counts = [0; 7];
             rows.count_times(&segment, Time::from_s(begin), interval * 1_000_000, &mut counts).expect("whole");
             let mut expect = [0; 7];

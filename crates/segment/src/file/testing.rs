@@ -1,0 +1,53 @@
+//! A segment's pages in memory and in a file of bytes, for tests of what is written in them.
+
+use super::*;
+use crate::memory::MemoryPages;
+
+/// Bytes in the place of a file.
+impl Bytes for Arc<[u8]> {
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Cause> {
+        let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).expect("small"));
+        Ok(self[start..end.min(self.len())].to_vec())
+    }
+}
+
+/// What is written by `build` and `footer`, as a file.
+pub(crate) fn file<T>(build: impl FnOnce(&mut dyn Sink) -> T, footer: &[u8]) -> (T, Vec<u8>, Written) {
+    let mut bytes = Vec::new();
+    let write = |part: &[u8]| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    };
+    let mut writer = FileWriter::new(write, 0x5eed).expect("memory");
+    let built = build(&mut writer);
+    let written = writer.finish(footer).expect("memory");
+    (built, bytes, written)
+}
+
+/// What `build` writes: in memory, in memory with texts compressed, and in a file.
+pub(crate) fn everywhere<T>(build: impl Fn(&mut dyn Sink) -> T) -> Vec<(T, Arc<dyn Source>)> {
+    let mut all: Vec<(T, Arc<dyn Source>)> = Vec::new();
+    for compress_text in [false, true] {
+        let mut pages = MemoryPages::building(compress_text).expect("memory");
+        let built = build(&mut pages);
+        all.push((built, pages.finish()));
+    }
+    let (built, bytes, written) = file(build, b"footer");
+    let (source, footer) = FileSource::open(Arc::<[u8]>::from(bytes), written.bytes).expect("whole");
+    assert_eq!(footer, b"footer");
+    all.push((built, Arc::new(source)));
+    all
+}
+
+/// Any bytes in the place of every page.
+pub(crate) struct Anything(pub(crate) Arc<[u8]>);
+
+impl Source for Anything {
+    fn page(&self, _: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        Ok(self.0.clone())
+    }
+
+    fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
+        Err(SegmentError::corrupt("a page", at, "there is none"))
+    }
+}
