@@ -15,8 +15,9 @@ use crate::tail::FRESH_ROWS;
 const MERGE_FAN: usize = 8;
 /// Rows that are frozen into one segment at most, unless one buffer alone has more.
 const FREEZE_ROWS_MAX: usize = 8 * FRESH_ROWS;
-/// Rows of the largest segment that merging makes in memory: sealing merges the rest.
-const MERGE_ROWS_MAX: usize = 65_536;
+/// Rows of the largest segment that merging makes in memory: sealing merges those, so that an event is
+/// merged once before it is sealed, and its text compressed once.
+const MERGE_ROWS_MAX: usize = 8 * FRESH_ROWS;
 /// Rows that may wait for the freezer before the sequencer waits for it.
 const BACKLOG_ROWS_MAX: usize = 64 * FRESH_ROWS;
 
@@ -152,7 +153,7 @@ mod tests {
         check(&[1_024; 7], None);
         check(&[1_024; 8], Some(0..8));
         check(&[8_192, 1_024, 1_024], None);
-        check(&[8_192, 8_192, 8_192, 8_192, 8_192, 8_192, 8_192, 8_192, 1_024], Some(0..8));
+        check(&[8_192, 1_024, 1_024, 1_024, 1_024, 1_024, 1_024, 1_024, 1_024], Some(1..9));
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
         for _ in 0..2_000 {
             let end = sizes.len();
             sizes.insert(end, FRESH_ROWS);
-            while let Some(run) = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX) {
+            while let Some(run) = run_to_merge(&sizes, MERGE_FAN, 256 * FRESH_ROWS) {
                 let merged = sizes.get(run.clone()).expect("a run").iter().sum();
                 sizes.splice(run, [merged]);
             }

@@ -41,6 +41,7 @@ impl Shared {
             ready: trouble.is_none(),
             detail: trouble
                 .or_else(|| self.sealing_trouble.what())
+                .or_else(|| self.merging_trouble.what())
                 .or_else(|| self.journal.warning())
                 .unwrap_or_else(|| "ok".to_owned()),
             queue_events,

@@ -129,8 +129,10 @@ struct Shared {
     seal_events: u64,
     state: State,
     trouble: Trouble,
-    /// What keeps sealing or merging from being done.
+    /// What keeps sealing from being done.
     sealing_trouble: Trouble,
+    /// What keeps merging from being done.
+    merging_trouble: Trouble,
     reach: Option<Reach>,
 }
 
@@ -144,13 +146,17 @@ impl Shared {
 
     /// Why no event is taken, if too many wait to be sealed.
     fn sealing_is_behind(&self) -> Option<Fault> {
-        let unsealed = self.tail.committed().saturating_sub(self.tail.view().sealed_until());
-        if unsealed <= limits::UNSEALED_EVENTS_MAX {
-            return None;
-        }
-        let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
-        Some(Fault::new(kind, "more events wait to be sealed than the server takes: send them again later"))
+        behind(self.tail.committed().saturating_sub(self.tail.view().sealed_until()))
     }
+}
+
+/// Why no event is taken while so many wait to be sealed, if that is too many.
+fn behind(unsealed: u64) -> Option<Fault> {
+    if unsealed <= limits::UNSEALED_EVENTS_MAX {
+        return None;
+    }
+    let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
+    Some(Fault::new(kind, "more events wait to be sealed than the server takes: send them again later"))
 }
 
 /// After how long it is worth trying again while sealing is behind, in seconds.
@@ -252,4 +258,17 @@ fn stopped() -> Fault {
         FaultKind::Unavailable,
         "the server is stopping: send the request again, with the same ids, when it is back",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_refused_as_busy_while_too_many_wait_to_be_sealed() {
+        assert_eq!(behind(0), None);
+        assert_eq!(behind(limits::UNSEALED_EVENTS_MAX), None);
+        let kind = behind(limits::UNSEALED_EVENTS_MAX + 1).map(|fault| fault.kind);
+        assert_eq!(kind, Some(FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S }));
+    }
 }

@@ -53,16 +53,16 @@ impl Finder<'_> {
         let Some(log) = self.shared.tail.logs.number(organization) else { return Ok(None) };
         let positions = from..self.committed;
         let hash = self.shared.tail.id_hash(log, id);
+        let named = EventId::new(id);
         for fresh in self.view.fresh.iter().rev() {
             if fresh.end() <= from {
                 return Ok(None);
             }
-            if let Some(found) = fresh.find_id(hash, log, id).filter(|found| found.row.position < self.committed) {
+            if let Some(found) = fresh.find_id(hash, log, &named).filter(|found| found.row.position < self.committed) {
                 let row = positions.contains(&found.row.position).then(|| found.row.clone());
                 return Ok(row.map(|row| Found { row }));
             }
         }
-        let named = EventId::new(id);
         for segment in self.view.segments().rev() {
             if segment.positions().end <= from {
                 break;

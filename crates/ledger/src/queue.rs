@@ -29,7 +29,9 @@ impl Job {
     fn size(&self) -> (usize, usize) {
         match self {
             Job::Append { prepared, .. } => (prepared.len(), prepared.bytes()),
-            Job::Administer { .. } | Job::Register { .. } => (1, 0),
+            Job::Administer { .. } => (1, 0),
+            // There is always room for what makes room, and at most two of them wait.
+            Job::Register { .. } => (0, 0),
         }
     }
 
@@ -177,6 +179,17 @@ mod tests {
             assert!(taken(&queue) > 0);
             assert_eq!(queue.push(job(events, bytes_each).0), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_was_sealed_is_registered_however_full_the_queue_is() {
+        let queue = Queue::default();
+        while queue.push(job(10_000, 1).0).is_ok() {}
+        assert_eq!(queue.waiting().0, limits::QUEUE_EVENTS_MAX);
+        let (reply, _answer) = oneshot::channel();
+        assert_eq!(queue.push(Job::Register { changes: Vec::new(), trim: None, reply }), Ok(()));
+        while taken(&queue) > 0 {}
+        assert_eq!(queue.waiting(), (0, 0, true));
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub(crate) fn open(
         seal_events: options.seal_events.max(1),
         trouble: Trouble::default(),
         sealing_trouble: Trouble::default(),
+        merging_trouble: Trouble::default(),
         reach: options.reach,
     });
     let floor = settings.iter().find(|(key, _)| key == heads::FLOOR);

@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 
 use crate::administer::HASH_KEY;
 use crate::freeze::run_to_merge;
+use crate::health::Trouble;
 use crate::queue::Job;
 use crate::sealed::{Descriptor, Sealed};
 use crate::{Shared, heads};
@@ -115,7 +116,7 @@ impl Shared {
                 mark.is_some()
             });
             let Some(mark) = mark.filter(|_| ready) else { return };
-            if self.insist("sealing", || self.seal(&mark)).is_none() {
+            if self.insist("sealing", &self.sealing_trouble, || self.seal(&mark)).is_none() {
                 return;
             }
             self.marks.done();
@@ -145,19 +146,20 @@ impl Shared {
                 }
                 continue;
             };
-            let Some(merged) = self.insist("merging", || self.merge_sealed(run.clone())) else { return };
+            let merged = self.insist("merging", &self.merging_trouble, || self.merge_sealed(run.clone()));
+            let Some(merged) = merged else { return };
             retired.extend(merged);
             self.tail.signal.notify();
         }
     }
 
     /// Does it until it is done; `None` if the server stops before.
-    fn insist<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T, SealError>) -> Option<T> {
+    fn insist<T>(&self, what: &str, trouble: &Trouble, mut attempt: impl FnMut() -> Result<T, SealError>) -> Option<T> {
         let mut failed = false;
         loop {
             match attempt() {
                 Ok(done) => {
-                    self.sealing_trouble.set(None);
+                    trouble.set(None);
                     if failed {
                         tracing::info!("{what} works again");
                     }
@@ -170,7 +172,7 @@ impl Shared {
                         tracing::error!(error = %chain, "{what} failed, and is tried again");
                     }
                     failed = true;
-                    self.sealing_trouble.set(Some(format!("{what} fails: {chain}")));
+                    trouble.set(Some(format!("{what} fails: {chain}")));
                     if !self.tail.signal.pause(RETRY_AFTER) {
                         return None;
                     }
@@ -194,7 +196,7 @@ impl Shared {
         }
         changes.push(put(StateKind::Setting, HASH_KEY, self.hash_key.to_string().into_bytes()));
         changes.push(put(StateKind::Setting, heads::FLOOR, heads::Floor::of(mark).to_bytes()));
-        self.register(&changes, Some(mark.sequence))?;
+        self.register(&changes, Some(mark.sequence), &self.sealing_trouble)?;
         self.reach("seal.registered");
         self.tail.publish(|view| {
             let mut view = view.clone();
@@ -216,7 +218,7 @@ impl Shared {
         let mut changes = vec![put(StateKind::Segment, &merged.name, merged.descriptor.to_bytes())];
         let delete = |sealed: &Arc<Sealed>| Change::Delete { kind: StateKind::Segment, key: sealed.name.clone() };
         changes.extend(neighbours.iter().map(delete));
-        self.register(&changes, None)?;
+        self.register(&changes, None, &self.merging_trouble)?;
         self.reach("merge.registered");
         let merged = Arc::new(merged);
         // The sealer adds at the other end only.
@@ -267,7 +269,7 @@ impl Shared {
     }
 
     /// t3: until its result is known.
-    fn register(&self, changes: &[Change], trim: Option<u64>) -> Result<(), SealError> {
+    fn register(&self, changes: &[Change], trim: Option<u64>, trouble: &Trouble) -> Result<(), SealError> {
         let mut failed = false;
         loop {
             let (reply, answer) = oneshot::channel();
@@ -283,7 +285,7 @@ impl Shared {
                     if !failed {
                         let error = SealError::Register(fault);
                         tracing::error!(%error, "what is sealed waits for the journal");
-                        self.sealing_trouble.set(Some(error.to_string()));
+                        trouble.set(Some(error.to_string()));
                     }
                     failed = true;
                     if !self.tail.signal.pause(RETRY_AFTER) {

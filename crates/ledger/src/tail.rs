@@ -23,12 +23,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use annals_model::Content;
-use annals_segment::{Key, Row, Segment};
+use annals_segment::{EventId, Key, Row, Segment};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::pointers::Pointers;
@@ -60,8 +60,43 @@ pub(crate) struct Fresh {
     first: u64,
     slots: Box<[OnceLock<FreshRow>]>,
     filled: AtomicUsize,
+    ids_span: IdsSpan,
     /// From the hash of log and id to slots.
     ids: RwLock<Pointers>,
+}
+
+/// The least and the greatest time that ids carry, and whether some carry none: what may be in a buffer.
+struct IdsSpan {
+    min_ms: AtomicU64,
+    max_ms: AtomicU64,
+    others: AtomicBool,
+}
+
+impl Default for IdsSpan {
+    fn default() -> IdsSpan {
+        IdsSpan { min_ms: AtomicU64::new(u64::MAX), max_ms: AtomicU64::new(0), others: AtomicBool::new(false) }
+    }
+}
+
+impl IdsSpan {
+    // Whoever looks has seen `committed` raised after these were, so the weakest order is enough.
+
+    fn add(&self, id: &EventId) {
+        match id.carried_ms() {
+            Some(ms) => {
+                self.min_ms.fetch_min(ms, Ordering::Relaxed);
+                self.max_ms.fetch_max(ms, Ordering::Relaxed);
+            }
+            None => self.others.store(true, Ordering::Relaxed),
+        }
+    }
+
+    fn may_hold(&self, id: &EventId) -> bool {
+        match id.carried_ms() {
+            Some(ms) => self.min_ms.load(Ordering::Relaxed) <= ms && ms <= self.max_ms.load(Ordering::Relaxed),
+            None => self.others.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// A fresh event.
@@ -177,13 +212,14 @@ impl View {
 impl Fresh {
     fn new(first: u64, slots: usize) -> Fresh {
         let slots = (0..slots).map(|_| OnceLock::new()).collect();
-        Fresh { first, slots, filled: AtomicUsize::new(0), ids: RwLock::default() }
+        Fresh { first, slots, filled: AtomicUsize::new(0), ids_span: IdsSpan::default(), ids: RwLock::default() }
     }
 
     /// Only the sequencer calls this.
     fn push(&self, row: FreshRow, tail: &Tail) {
         let at = self.filled.load(Ordering::Relaxed);
         let hash = tail.id_hash(row.row.log, &row.content.id);
+        self.ids_span.add(&EventId::new(&row.content.id));
         if let Some(slot) = self.slots.get(at) {
             // A slot is empty until here, since only the sequencer fills them, in order.
             let _ = slot.set(row);
@@ -211,10 +247,13 @@ impl Fresh {
     }
 
     /// The row with this id in a log; `hash` is that of both.
-    pub(crate) fn find_id(&self, hash: u64, log: u32, id: &str) -> Option<&FreshRow> {
+    pub(crate) fn find_id(&self, hash: u64, log: u32, id: &EventId) -> Option<&FreshRow> {
+        if !self.ids_span.may_hold(id) {
+            return None;
+        }
         let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
         let mut rows = ids.items(hash).filter_map(|slot| self.slots.get(slot)?.get());
-        rows.find(|row| row.row.log == log && row.content.id == id)
+        rows.find(|row| row.row.log == log && row.content.id == id.text())
     }
 }
 

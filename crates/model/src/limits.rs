@@ -69,6 +69,6 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 1_000;
 /// Values that one facet tells.
 pub const FACET_VALUES_MAX: usize = 1_000;
 /// Committed events that are not sealed yet, before more are refused.
-pub const UNSEALED_EVENTS_MAX: u64 = 2_097_152;
+pub const UNSEALED_EVENTS_MAX: u64 = 1_048_576;
 /// Different values that one facet counts.
 pub const FACET_DISTINCT_MAX: usize = 1_000_000;

@@ -37,7 +37,7 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = RAW_BYTES_MAX;
 /// The level for indexes and numbers.
 const INDEX_LEVEL: i32 = 1;
 /// The level for events.
-const TEXT_LEVEL: i32 = 3;
+const TEXT_LEVEL: i32 = 1;
 /// What must be saved for a page to be compressed: one part of so many.
 const SAVED_PART: usize = 8;
 /// The bit of a column's byte that says that differences are written.

@@ -42,6 +42,18 @@ impl<'i> EventId<'i> {
     pub fn new(text: &'i str) -> EventId<'i> {
         EventId { text, carried_ms: ids::time_of(text) }
     }
+
+    /// The id.
+    #[must_use]
+    pub fn text(&self) -> &'i str {
+        self.text
+    }
+
+    /// The time that it carries, in milliseconds since 1970.
+    #[must_use]
+    pub fn carried_ms(&self) -> Option<u64> {
+        self.carried_ms
+    }
 }
 
 impl fmt::Debug for Segment {

@@ -1,8 +1,10 @@
 //! A crash at each named point: what is durable then is a whole ledger, with all that was acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+
+use annals_store::{Journal, StateKind};
 
 use crate::disturb::at_once;
 use crate::model::{LOGS, Model, made};
@@ -23,22 +25,30 @@ const POINTS: [&str; 8] = [
 /// Crashes at each of them.
 const EACH: usize = 5;
 
+/// What a crash left.
+struct Left {
+    point: &'static str,
+    /// How many events were acknowledged before.
+    acknowledged: usize,
+    store: Store,
+}
+
 #[test]
 fn a_crash_at_any_named_point_loses_nothing_that_was_acknowledged() {
-    let snapshots: Arc<Mutex<BTreeMap<&str, Vec<(usize, Store)>>>> = Arc::default();
+    let left: Arc<Mutex<Vec<Left>>> = Arc::default();
     let (reached, acknowledged) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut store = Store::new(3);
     let durable = store.clone();
     store.options.reach = Some(Arc::new({
-        let (snapshots, acknowledged) = (Arc::clone(&snapshots), Arc::clone(&acknowledged));
+        let (left, acknowledged) = (Arc::clone(&left), Arc::clone(&acknowledged));
         move |point| {
-            let mut snapshots = snapshots.lock().expect("no panic");
-            let of_point = snapshots.entry(point).or_default();
+            let mut left = left.lock().expect("no panic");
+            let of_point = left.iter().filter(|left| left.point == point).count();
             // The first ones, and then now and then.
             let nth = reached.fetch_add(1, SeqCst);
-            if of_point.len() < 2 || (of_point.len() < EACH && nth.is_multiple_of(7)) {
-                let before = acknowledged.load(SeqCst);
-                of_point.push((before, durable.snapshot()));
+            if of_point < 2 || (of_point < EACH && nth.is_multiple_of(7)) {
+                let acknowledged = acknowledged.load(SeqCst);
+                left.push(Left { point, acknowledged, store: durable.snapshot() });
             }
         }
     }));
@@ -53,21 +63,14 @@ fn a_crash_at_any_named_point_loses_nothing_that_was_acknowledged() {
     }
     store.settle(&ledger);
     ledger.close();
-    let snapshots = std::mem::take(&mut *snapshots.lock().expect("no panic"));
-    let mut points: Vec<&str> = snapshots.keys().copied().collect();
-    points.sort_unstable();
-    let mut expect = POINTS.to_vec();
-    expect.sort_unstable();
-    assert_eq!(points, expect);
-    let all: Vec<(usize, Store)> = snapshots.into_values().flatten().collect();
-    at_once(&all, |(acknowledged, store)| {
+    let left = std::mem::take(&mut *left.lock().expect("no panic"));
+    let points: BTreeSet<&str> = left.iter().map(|left| left.point).collect();
+    assert_eq!(points, BTreeSet::from(POINTS));
+    let name = |left: &Left| format!("{} after {} events", left.point, left.acknowledged);
+    at_once(&left, name, |Left { acknowledged, store, .. }| {
+        let organizations = store.journal.state(StateKind::Organization).expect("readable");
         // The first crashes come before there is any log, even before the server has its name.
-        let begun = LOGS.iter().all(|log| {
-            use annals_store::{Journal, StateKind};
-            let organizations = store.journal.state(StateKind::Organization).expect("readable");
-            organizations.iter().any(|(id, _)| id == log)
-        });
-        if begun {
+        if LOGS.iter().all(|log| organizations.iter().any(|(id, _)| id == log)) {
             check_start(store, &model, *acknowledged);
         } else {
             store.open().close();

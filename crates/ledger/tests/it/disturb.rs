@@ -241,14 +241,18 @@ impl BlobWriter for Writer {
     }
 }
 
-/// Does something for each of many, some at the same time: most of the time they wait.
-pub(crate) fn at_once<T: Sync>(of: &[T], each: impl Fn(&T) + Sync) {
+/// Does something for each of many, some at the same time: most of the time they wait. Whatever panics
+/// does so in a thread that is called as it is.
+pub(crate) fn at_once<T: Sync>(of: &[T], name: impl Fn(&T) -> String + Sync, each: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..12 {
             scope.spawn(|| {
                 while let Some(one) = of.get(next.fetch_add(1, SeqCst)) {
-                    each(one);
+                    std::thread::scope(|scope| {
+                        let thread = std::thread::Builder::new().name(name(one));
+                        thread.spawn_scoped(scope, || each(one)).expect("a thread");
+                    });
                 }
             });
         }

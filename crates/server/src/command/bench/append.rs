@@ -8,7 +8,7 @@ use super::super::output::{Output, note, terminal_columns, thousands};
 use super::drive::{Ends, drive};
 use super::load::Corpus;
 use super::measure::{Figures, Meter, table};
-use super::{Common, Machine, Server};
+use super::{Common, Footprint, Machine, Server};
 
 /// Store generated events: in batches, then one by one
 #[derive(clap::Args)]
@@ -44,8 +44,8 @@ struct Report {
     machine: Machine,
     seed: u16,
     parts: Vec<Figures>,
-    server_resident_bytes: Option<u64>,
-    data_bytes: Option<u64>,
+    #[serde(flatten)]
+    footprint: Option<Footprint>,
     events_acknowledged: u64,
     events_read_back: u64,
 }
@@ -68,15 +68,14 @@ impl Append {
             parts.push(self.singles(&server, &mut corpus).await?);
         }
         note("reading back …");
-        let server_resident_bytes = server.resident_bytes();
+        let footprint = server.footprint(corpus.count());
         let events_read_back = corpus.check(server.target()).await?;
         let report = Report {
             bench: "append",
             machine: Machine::this(),
             seed,
             parts,
-            server_resident_bytes,
-            data_bytes: server.data_bytes(),
+            footprint,
             events_acknowledged: corpus.count(),
             events_read_back,
         };
@@ -104,7 +103,9 @@ impl Append {
         table(&report.parts).print(terminal_columns(), out)?;
         out.line("µs are processor time for one event: the server's with its work in the background,")?;
         out.line("the client's with making the events; latencies are those of requests.")?;
-        super::print_server(report.server_resident_bytes, report.data_bytes, report.events_acknowledged, out)?;
+        if let Some(footprint) = &report.footprint {
+            footprint.print(out)?;
+        }
         let read_back = thousands(report.events_read_back);
         out.line(&format!("{} events acknowledged, {read_back} read back", thousands(report.events_acknowledged)))
     }

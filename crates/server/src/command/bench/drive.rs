@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::StatusCode;
+use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Sent, Target};
@@ -28,10 +29,15 @@ pub(crate) struct Job {
 pub(crate) enum Expect {
     /// So many events were not there before and are stored now.
     Stored(u64),
-    /// A page of a list that so many events match.
-    Total(u64),
-    /// A page with so many events.
-    Page(usize),
+    /// A page with so many events, of a list that so many match.
+    Page {
+        /// On the page.
+        events: usize,
+        /// On all pages.
+        total: u64,
+    },
+    /// Counts, by value or by time, that are so many together.
+    Counts(u64),
     /// The event with this id.
     Event(String),
 }
@@ -164,13 +170,15 @@ fn check(expect: &Expect, status: StatusCode, body: &Bytes) -> anyhow::Result<()
             let named = memchr::memmem::find_iter(body, b"\"time_recorded\"").count();
             ensure!(u64::try_from(named) == Ok(*events), "{events} events were sent and {named} are acknowledged");
         }
-        Expect::Total(total) => {
+        Expect::Page { events, total } => {
             let said = number_of(body, b"\"total\":");
             ensure!(said == Some(*total), "the total is {said:?}, and {total} events match");
-        }
-        Expect::Page(events) => {
             let held = memchr::memmem::find_iter(body, b"\"time_recorded\"").count();
             ensure!(held == *events, "the page has {held} events, and {events} are due");
+        }
+        Expect::Counts(total) => {
+            let counted = serde_json::from_slice::<Counts>(body).context("the answer has no counts")?.sum();
+            ensure!(counted == *total, "{counted} events are counted, and {total} match");
         }
         Expect::Event(id) => {
             let named = format!("\"id\":\"{id}\"");
@@ -178,6 +186,26 @@ fn check(expect: &Expect, status: StatusCode, body: &Bytes) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// The counts of facets, or of a histogram.
+#[derive(Deserialize)]
+struct Counts {
+    #[serde(alias = "buckets")]
+    values: Vec<Count>,
+    #[serde(default)]
+    other: u64,
+}
+
+#[derive(Deserialize)]
+struct Count {
+    count: u64,
+}
+
+impl Counts {
+    fn sum(&self) -> u64 {
+        self.values.iter().map(|value| value.count).sum::<u64>() + self.other
+    }
 }
 
 /// The number behind the last occurrence of a name.
@@ -204,11 +232,18 @@ mod tests {
         assert!(refused(&Expect::Stored(3), 201, stored));
 
         let page = r#"{"events":[{"data":{"total":9},"time_recorded":"a"}],"next_cursor":null,"total":12}"#;
-        assert!(!refused(&Expect::Total(12), 200, page));
-        assert!(refused(&Expect::Total(9), 200, page));
-        assert!(refused(&Expect::Total(12), 200, r#"{"events":[]}"#));
-        assert!(!refused(&Expect::Page(1), 200, page));
-        assert!(refused(&Expect::Page(2), 200, page));
+        assert!(!refused(&Expect::Page { events: 1, total: 12 }, 200, page));
+        assert!(refused(&Expect::Page { events: 1, total: 9 }, 200, page));
+        assert!(refused(&Expect::Page { events: 2, total: 12 }, 200, page));
+        assert!(refused(&Expect::Page { events: 0, total: 0 }, 200, r#"{"events":[]}"#));
+
+        let facets = r#"{"field":"action","values":[{"value":"a","count":3},{"value":"b","count":2}],"other":4}"#;
+        assert!(!refused(&Expect::Counts(9), 200, facets));
+        assert!(refused(&Expect::Counts(5), 200, facets));
+        let histogram = r#"{"buckets":[{"time":"t","count":3},{"time":"u","count":2}],"interval_ms":60000}"#;
+        assert!(!refused(&Expect::Counts(5), 200, histogram));
+        assert!(refused(&Expect::Counts(3), 200, histogram));
+        assert!(refused(&Expect::Counts(0), 200, r#"{"events":[]}"#));
 
         let event = r#"{"action":"a","id":"e1"}"#;
         assert!(!refused(&Expect::Event("e1".into()), 200, event));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Organizations, of very unequal size.
 pub(crate) const ORGANIZATIONS: u16 = 300;
 /// Words that occur in descriptions and nowhere else.
-const WORDS: u16 = 900;
+pub(crate) const WORDS: u16 = 900;
 /// Words of one description.
 const WORDS_PER_EVENT: usize = 5;
 /// Actors of one organization.
@@ -57,6 +57,8 @@ pub(crate) struct Fact {
     pub(crate) time_occurred: Time,
     /// Its id.
     pub(crate) id: Uuid,
+    /// The number of its request, drawn when the event is written; until then 0.
+    pub(crate) request: u32,
 }
 
 /// Makes events.
@@ -72,6 +74,11 @@ pub(crate) struct Generator {
 /// The id of an actor by its number.
 pub(crate) fn actor_id(organization: u16, actor: u16) -> String {
     format!("usr_{organization:03}{actor:03}")
+}
+
+/// The id of a request by its number.
+pub(crate) fn request_id(number: u32) -> String {
+    format!("req_{number:08x}")
 }
 
 impl Fact {
@@ -95,6 +102,12 @@ impl Fact {
     /// The number of the second word of the description.
     pub(crate) fn second_word(&self) -> u16 {
         self.words.get(1).copied().unwrap_or_default()
+    }
+
+    /// The numbers of the words of the description, each once.
+    pub(crate) fn distinct_words(&self) -> impl Iterator<Item = u16> {
+        let is_first = |at: usize, word: u16| !self.words.iter().take(at).any(|before| *before == word);
+        self.words.iter().copied().enumerate().filter(move |(at, word)| is_first(*at, *word)).map(|(_, word)| word)
     }
 
     /// Whether a word is in the description.
@@ -141,9 +154,9 @@ impl Generator {
 
     /// Writes one event as a line of NDJSON.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>) -> Fact {
-        let fact = self.fact();
+        let mut fact = self.fact();
         // Writing into a Vec can't fail.
-        let _ = self.write_fact(&fact, out);
+        let _ = self.write_fact(&mut fact, out);
         out.push(b'\n');
         fact
     }
@@ -170,10 +183,10 @@ impl Generator {
         self.rng.fill_bytes(&mut random);
         let ms = u64::try_from(self.clock_us / 1_000).unwrap_or_default();
         let id = uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid();
-        Fact { organization, action: self.rng.random_range(0..100), actor, words, time_occurred, id }
+        Fact { organization, action: self.rng.random_range(0..100), actor, words, time_occurred, id, request: 0 }
     }
 
-    fn write_fact(&mut self, fact: &Fact, out: &mut Vec<u8>) -> std::io::Result<()> {
+    fn write_fact(&mut self, fact: &mut Fact, out: &mut Vec<u8>) -> std::io::Result<()> {
         let organization = self.organization_id(fact.organization);
         let verb = usize::from(fact.action % 10);
         let kind = pick_at(&KINDS, usize::from(fact.action / 10));
@@ -200,10 +213,11 @@ impl Generator {
             write!(out, r#",{{"type":"project","id":"prj_{project:03}"}}"#)?;
         }
         let [a, b] = [self.rng.random_range(0..=255), self.rng.random_range(1..=254)];
+        fact.request = self.rng.next_u32();
         write!(
             out,
-            r#"],"request":{{"id":"req_{:08x}","method":"{}","path":"/v1/{kind}s/{kind}_{target:04}","status":{},"client_ip":"203.0.{a}.{b}","user_agent":"{}","country":"{}"}},"#,
-            self.rng.next_u32(),
+            r#"],"request":{{"id":"{}","method":"{}","path":"/v1/{kind}s/{kind}_{target:04}","status":{},"client_ip":"203.0.{a}.{b}","user_agent":"{}","country":"{}"}},"#,
+            request_id(fact.request),
             pick_at(&METHODS, verb),
             self.pick(&STATUSES),
             self.pick(&AGENTS),
@@ -285,6 +299,7 @@ mod tests {
             assert_eq!(new.content.action, fact.action());
             assert_eq!(new.content.actor.id, Some(actor_id(fact.organization, fact.actor)));
             assert_eq!(new.content.time_occurred, Some(fact.time_occurred));
+            assert_eq!(new.content.request.id, Some(request_id(fact.request)));
             let words = words_of(new.content.description.as_deref().unwrap_or_default());
             assert!(fact.words.iter().all(|number| words.iter().any(|word| word == generator.word(*number))));
             let rest = Content { description: None, ..new.content };

@@ -82,6 +82,11 @@ impl Corpus {
         }
     }
 
+    /// All events, one organization after the other.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().flatten()
+    }
+
     /// How many events are said to be stored.
     pub(crate) fn count(&self) -> u64 {
         self.facts.iter().map(|facts| u64::try_from(facts.len()).unwrap_or(u64::MAX)).sum()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::output::thousands;
+use super::super::output::{note, thousands};
 use super::super::table::Table;
 use super::drive::Tally;
 use super::usage;
@@ -62,7 +62,8 @@ impl Meter {
     /// work is counted in it.
     pub(crate) async fn settle(&self) {
         const STEP: Duration = Duration::from_millis(250);
-        const STEPS_MAX: u32 = 240;
+        // Merging what tens of millions of events leave takes minutes.
+        const STEPS_MAX: u32 = 2_400;
         let Some(server) = self.server else {
             return;
         };
@@ -76,6 +77,7 @@ impl Meter {
             }
             before = now;
         }
+        note("the server has not come to rest: its figures are those of a busy one");
     }
 
     /// The figures of a run over so many connections; `batch` where events were sent.
@@ -146,8 +148,9 @@ pub(crate) fn table(all: &[Figures]) -> Table {
     table
 }
 
+/// A number as a figure.
 #[expect(clippy::cast_precision_loss, reason = "figures are shown with four digits or so")]
-fn float(number: u64) -> f64 {
+pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }
 
@@ -156,7 +159,8 @@ fn whole(number: f64) -> u64 {
     number.round() as u64
 }
 
-fn round(number: f64) -> f64 {
+/// A figure with three digits behind the point.
+pub(crate) fn round(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }
 

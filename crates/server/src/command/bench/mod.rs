@@ -7,6 +7,7 @@ mod append;
 mod connection;
 mod drive;
 mod events;
+mod footprint;
 mod generator;
 mod load;
 mod measure;
@@ -20,8 +21,9 @@ mod usage;
 use serde::Serialize;
 
 use super::client::{parse_key, parse_url};
-use super::output::{Output, thousands};
+use super::output::Output;
 use connection::Target;
+use footprint::Footprint;
 use server::OwnServer;
 
 /// Measure a server under a seeded load
@@ -136,13 +138,10 @@ impl Server {
         }
     }
 
-    fn resident_bytes(&self) -> Option<u64> {
-        self.process().and_then(usage::resident_bytes)
-    }
-
-    fn data_bytes(&self) -> Option<u64> {
+    /// What it takes now that it has appended so many events and come to rest, if it was started for it.
+    fn footprint(&self, events: u64) -> Option<Footprint> {
         match self {
-            Server::Own(server) => Some(server.data_bytes()),
+            Server::Own(server) => Some(Footprint::of(server.process(), &server.data(), events)),
             Server::Running(_) => None,
         }
     }
@@ -163,17 +162,4 @@ impl Machine {
         let build = if self.is_debug_build { " (a debug build: its figures mean nothing)" } else { "" };
         format!("annals {}{build}, {processor}, {} cores, shared by server and load", self.version, self.cores)
     }
-}
-
-fn print_server(resident: Option<u64>, data: Option<u64>, events: u64, out: &mut Output) -> anyhow::Result<()> {
-    let Some((resident, data)) = resident.zip(data) else {
-        return Ok(());
-    };
-    let mebibytes = |bytes: u64| thousands(bytes / 1_048_576);
-    let each = data / events.max(1);
-    out.line(&format!(
-        "server: {} MiB resident, {} MiB of data ({each} bytes an event)",
-        mebibytes(resident),
-        mebibytes(data)
-    ))
 }

@@ -15,7 +15,7 @@ use super::connection::Sent;
 use super::drive::{Ends, Expect, Job, Tally, drive};
 use super::load::Corpus;
 use super::measure::{Figures, Meter, table};
-use super::{Common, Machine, Server};
+use super::{Common, Footprint, Machine, Server};
 
 /// Store the events of a file, in batches
 ///
@@ -47,8 +47,8 @@ struct Report {
     machine: Machine,
     seed: u16,
     parts: Vec<Figures>,
-    server_resident_bytes: Option<u64>,
-    data_bytes: Option<u64>,
+    #[serde(flatten)]
+    footprint: Option<Footprint>,
 }
 
 /// Reads a file's lines in batches.
@@ -74,6 +74,7 @@ impl Send {
             tally.follow(&drive(server.target(), self.connections, jobs, ends).await?)?;
         }
         meter.settle().await;
+        let footprint = server.footprint(tally.stored);
         let counted = corpus.count_stored(server.target()).await?;
         ensure!(counted == tally.stored, "{} events were acknowledged, {counted} are there", tally.stored);
         let report = Report {
@@ -81,15 +82,14 @@ impl Send {
             machine: Machine::this(),
             seed,
             parts: vec![meter.figures("send batches", self.connections, Some(self.batch), &tally)],
-            server_resident_bytes: server.resident_bytes(),
-            data_bytes: server.data_bytes(),
+            footprint,
         };
         if self.common.json {
             return out.json(&report);
         }
         out.line(&report.machine.sentence())?;
         table(&report.parts).print(terminal_columns(), out)?;
-        super::print_server(report.server_resident_bytes, report.data_bytes, counted, out)
+        report.footprint.as_ref().map_or(Ok(()), |footprint| footprint.print(out))
     }
 }
 

@@ -10,8 +10,17 @@ pub(crate) fn processor_time(process: u32) -> Option<Duration> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
-/// The memory of a process that is in RAM now, in bytes.
-pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
+/// The memory of a process that is in RAM, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resident {
+    /// Now.
+    pub(crate) bytes: u64,
+    /// At most since the process began.
+    pub(crate) bytes_max: u64,
+}
+
+/// The memory of a process that is in RAM.
+pub(crate) fn resident(process: u32) -> Option<Resident> {
     parse_status(&std::fs::read_to_string(format!("/proc/{process}/status")).ok()?)
 }
 
@@ -35,10 +44,13 @@ fn parse_stat(text: &str) -> Option<Duration> {
     Some(TICK * user + TICK * kernel)
 }
 
-fn parse_status(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1_024)
+fn parse_status(text: &str) -> Option<Resident> {
+    let bytes_of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1_024)
+    };
+    Some(Resident { bytes: bytes_of("VmRSS:")?, bytes_max: bytes_of("VmHWM:")? })
 }
 
 #[cfg(test)]
@@ -54,7 +66,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(parse_status("Name:\tannals\nVmHWM:\t  30 kB\nVmRSS:\t   20 kB\n"), Some(20_480));
+        let resident = Resident { bytes: 20_480, bytes_max: 30_720 };
+        assert_eq!(parse_status("Name:\tannals\nVmHWM:\t  30 kB\nVmRSS:\t   20 kB\n"), Some(resident));
         assert_eq!(parse_status("Name:\tannals\n"), None);
     }
 }
