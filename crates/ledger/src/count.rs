@@ -48,13 +48,16 @@ const INTERVALS_MS: [i64; 29] = [
 ];
 const WEEK_MS: i64 = 604_800_000;
 const MS_US: i64 = 1_000;
+/// What the different values that one facet counts may take, in bytes.
+const FACET_TEXT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 impl Ledger {
     /// The values of a field that matching events have, with exact counts.
     ///
     /// # Errors
     ///
-    /// A limit if there are more than [`limits::FACET_DISTINCT_MAX`]; else as for a page.
+    /// A limit if there are more than [`limits::FACET_DISTINCT_MAX`], or if together they are too long;
+    /// else as for a page.
     pub fn facet(&self, query: &FacetQuery) -> Result<Facet, Fault> {
         self.shared.facet(query)
     }
@@ -75,27 +78,13 @@ impl Shared {
         let committed = self.tail.committed();
         let scene = self.scene();
         let wanted = Wanted { logs: self.logs(&query.reach), filter: &query.filter };
-        let mut counts: HashMap<String, u64> = HashMap::new();
+        let mut tally = Tally::default();
         for part in parts(&scene, &wanted, committed).map_err(unread)? {
-            count_values(&part, query.field, |value, count| {
-                if let Some(have) = counts.get_mut(value) {
-                    *have += count;
-                } else if counts.len() <= limits::FACET_DISTINCT_MAX {
-                    // One more than there may be shows that there are too many.
-                    counts.insert(value.to_owned(), count);
-                }
-            })
-            .map_err(unread)?;
-            if counts.len() > limits::FACET_DISTINCT_MAX {
-                let what = format!(
-                    "{} has more than {} different values here: narrow the time or the filter",
-                    query.field.name(),
-                    limits::FACET_DISTINCT_MAX
-                );
-                return Err(Fault::new(FaultKind::Limit, what).at_member("field"));
-            }
+            scene.deadline.check().map_err(unread)?;
+            count_values(&part, query.field, |value, count| tally.add(value, count)).map_err(unread)?;
+            tally.check(query.field)?;
         }
-        let mut values: Vec<(String, u64)> = counts.into_iter().collect();
+        let mut values: Vec<(String, u64)> = tally.counts.into_iter().collect();
         values.sort_by(|(a, count_a), (b, count_b)| count_b.cmp(count_a).then_with(|| a.cmp(b)));
         let rest = values.split_off(query.limit.min(values.len()));
         Ok(Facet { field: query.field, values, other: rest.iter().map(|(_, count)| count).sum() })
@@ -116,6 +105,49 @@ impl Shared {
         let Some((first, last)) = found else { return Ok(Histogram { buckets: Vec::new(), interval_ms: 1 }) };
         let span = (from.unwrap_or(first), until.map_or(last, |until| until.plus_us(-1)));
         counted(&parts, span, query.buckets.max(1))
+    }
+}
+
+/// Values, and how often each is there.
+#[derive(Default)]
+struct Tally {
+    counts: HashMap<String, u64>,
+    /// What the values take.
+    text_bytes: usize,
+}
+
+impl Tally {
+    fn add(&mut self, value: &str, count: u64) {
+        if let Some(have) = self.counts.get_mut(value) {
+            *have += count;
+        } else if !self.has_too_many() && !self.is_too_long() {
+            // One more than there may be shows that there are too many.
+            self.text_bytes += value.len();
+            self.counts.insert(value.to_owned(), count);
+        }
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.counts.len() > limits::FACET_DISTINCT_MAX
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.text_bytes > FACET_TEXT_BYTES_MAX
+    }
+
+    /// # Errors
+    ///
+    /// A limit if there were more values than are counted.
+    fn check(&self, field: Field) -> Result<(), Fault> {
+        let much = if self.has_too_many() {
+            format!("more than {} different values", limits::FACET_DISTINCT_MAX)
+        } else if self.is_too_long() {
+            format!("different values of more than {FACET_TEXT_BYTES_MAX} bytes together")
+        } else {
+            return Ok(());
+        };
+        let what = format!("{} has {much} here: narrow the time or the filter", field.name());
+        Err(Fault::new(FaultKind::Limit, what).at_member("field"))
     }
 }
 

@@ -26,7 +26,7 @@ impl Shared {
     /// events go on being scanned, so answers stay right and get slower.
     pub(crate) fn freeze_until_closed(&self) {
         // Whoever waits for the freezer goes on when it ends, also by a defect.
-        let _guard = Guard(self);
+        let _guard = Guard { shared: self, thread: FREEZER };
         let mut merging = true;
         while self.tail.signal.wait_until(|| self.tail.view().backlog() > 0) {
             let frozen = self.freeze().and_then(|()| {
@@ -41,7 +41,9 @@ impl Shared {
                     merging = false;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "fresh events could not be indexed: restart the server when there is memory");
+                    let what = "fresh events could not be indexed: restart the server when there is memory";
+                    tracing::error!(%error, "{what}");
+                    self.defect.set(Some(what.to_owned()));
                     return;
                 }
             }
@@ -108,33 +110,47 @@ impl Shared {
     }
 }
 
-/// Says that the freezer has ended.
-struct Guard<'s>(&'s Shared);
+/// Says that a thread of the background has ended.
+pub(crate) struct Guard<'s> {
+    pub(crate) shared: &'s Shared,
+    pub(crate) thread: &'static str,
+}
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.0.tail.signal.close();
+        if std::thread::panicking() {
+            let what = format!("the {} stopped by a defect: restart the server", self.thread);
+            tracing::error!("{what}");
+            self.shared.defect.set(Some(what));
+        }
+        if self.thread == FREEZER {
+            self.shared.tail.signal.close();
+        }
     }
 }
 
+/// The thread that others wait for.
+const FREEZER: &str = "freezer";
+
 /// The run of neighbours to merge, given all sizes, oldest first: at least `fan` of one size class, with
-/// at most `rows_max` rows together.
+/// at most `rows_max` rows together. Where it is the rows that leave no room for so many, fewer are merged
+/// too, if that makes a large segment and none of them is most of it.
 pub(crate) fn run_to_merge(sizes: &[usize], fan: usize, rows_max: usize) -> Option<std::ops::Range<usize>> {
     let class = |size: usize| (size.max(FRESH_ROWS) / FRESH_ROWS).ilog2() / fan.ilog2();
     let mut end = sizes.len();
     while let Some(last) = end.checked_sub(1).and_then(|at| sizes.get(at)) {
-        let peers = sizes.iter().take(end).rev().take_while(|size| class(**size) <= class(*last));
-        let mut rows = 0;
-        let fitting = peers
-            .take_while(|size| {
-                rows += **size;
-                rows <= rows_max
-            })
-            .count();
-        if fitting >= fan {
-            return Some(end - fitting..end);
+        let (mut count, mut rows, mut largest, mut full) = (0, 0_usize, 0, false);
+        for size in sizes.iter().take(end).rev().take_while(|size| class(**size) <= class(*last)) {
+            if rows.saturating_add(*size) > rows_max {
+                full = true;
+                break;
+            }
+            (count, rows, largest) = (count + 1, rows + size, largest.max(*size));
         }
-        end -= fitting.max(1);
+        if count >= fan || (full && rows >= rows_max / 2 && largest <= rows / 2) {
+            return Some(end - count..end);
+        }
+        end -= count.max(1);
     }
     None
 }
@@ -162,6 +178,18 @@ mod tests {
         let mut sizes = vec![MERGE_ROWS_MAX; 3];
         sizes.extend([1_024; 8]);
         check(&sizes, Some(3..11));
+    }
+
+    #[test]
+    fn what_the_rows_leave_no_room_for_is_merged_as_far_as_it_fits() {
+        let run = |sizes: &[usize]| run_to_merge(sizes, 16, 4_000_000);
+        assert_eq!(run(&[1_600_000, 1_600_000, 1_600_000, 262_144]), Some(1..4));
+        // Not again and again a large one for a small one.
+        assert_eq!(run(&[1_600_000, 3_462_144, 262_144]), None);
+        assert_eq!(run(&[4_000_000, 4_000_000]), None);
+        // One that can't be merged divides the others.
+        assert_eq!(run(&[[262_144; 8].as_slice(), &[usize::MAX], &[262_144; 15]].concat()), None);
+        assert_eq!(run(&[[262_144; 8].as_slice(), &[usize::MAX], &[200_000; 16]].concat()), Some(9..25));
     }
 
     #[test]

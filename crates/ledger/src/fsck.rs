@@ -4,20 +4,28 @@
 //! **Invariant:** it changes nothing.
 //! **Invariant:** what it passes has every event of every log once, each under the root that its commit
 //! stated, and an index that says the same as the events.
+//!
+//! # Incomplete support
+//!
+//! That no id is twice in a log is checked within each segment, and within the rows; over all of them it
+//! would take memory without bound, or a search of every segment for every event.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use annals_merkle::{Frontier, Leaf};
 use annals_model::{Content, Event, Fault, Time};
 use annals_segment::{Row, Segment};
 use annals_store::row::{RowDecoder, Secret};
-use annals_store::{Blobs, Journal, StateKind};
+use annals_store::{Blobs, Change, Journal, StateKind};
 
+use crate::administer::{HASH_KEY, SERVER_NAME, STORE};
 use crate::heads::{self, Floor};
 use crate::prepare::root;
-use crate::recover::{OpenError, READ_BYTES_MAX};
+use crate::recover::{Held, OpenError, READ_BYTES_MAX, kept_head, number};
 use crate::sealed::{Descriptor, Shelf};
+use crate::state::State;
 
 /// The cache that segments are read through.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -56,9 +64,12 @@ pub struct Summary {
 /// A log as far as it was read.
 #[derive(Default)]
 struct Log {
+    /// As sealed segments tell it.
+    number: Option<u32>,
     head: Frontier,
-    organization: Arc<str>,
     last_recorded: Time,
+    /// Events are missing before those that were read last, so its tree can't be told.
+    broken: bool,
 }
 
 struct Check<'c> {
@@ -68,10 +79,26 @@ struct Check<'c> {
     of: u64,
     /// By the organization.
     logs: HashMap<Arc<str>, Log>,
-    /// Whether the trees can be compared: not where events are missing.
+    /// Whether all sealed events could be read so far.
     whole: bool,
-    /// The first start has fixed what ids are hashed with for all segments.
+    /// Where the sealed segments that were read end.
     position: u64,
+    ids: Ids,
+}
+
+/// The ids of one segment, or of the rows, each with its log: of each two hashes with secrets of this run.
+#[derive(Default)]
+struct Ids {
+    hashers: (RandomState, RandomState),
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Ids {
+    /// Whether the log has the id for the first time.
+    fn insert(&mut self, organization: &str, id: &str) -> bool {
+        let (one, other) = &self.hashers;
+        self.seen.insert((one.hash_one((organization, id)), other.hash_one((organization, id))))
+    }
 }
 
 /// Reads and checks everything that a journal and its blobs hold. `report` gets each thing that is wrong,
@@ -86,8 +113,16 @@ pub fn fsck(
     report: &mut dyn FnMut(Finding),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, OpenError> {
-    let mut check =
-        Check { report, progress, summary: Summary::default(), of: 0, logs: HashMap::new(), whole: true, position: 0 };
+    let mut check = Check {
+        report,
+        progress,
+        summary: Summary::default(),
+        of: 0,
+        logs: HashMap::new(),
+        whole: true,
+        position: 0,
+        ids: Ids::default(),
+    };
     let settings = journal.state(StateKind::Setting)?;
     let floor = settings.iter().find(|(key, _)| key == heads::FLOOR);
     let floor = floor.map(|(_, value)| Floor::of_bytes(value));
@@ -99,9 +134,12 @@ pub fn fsck(
         Some(Some(floor)) => floor,
         None => Floor::default(),
     };
+    check.state(journal)?;
     check.segments(journal, blobs, floor)?;
     check.heads(journal)?;
-    check.rows(journal, floor)?;
+    let end = check.rows(journal, floor)?;
+    check.settings(&settings);
+    check.blobs(journal, &**blobs, Held { floor: floor.position, end })?;
     Ok(check.summary)
 }
 
@@ -109,6 +147,41 @@ impl Check<'_> {
     fn find(&mut self, what: String) {
         self.summary.findings += 1;
         (self.report)(Finding { what });
+    }
+
+    /// Organizations, keys and actions can be read.
+    fn state(&mut self, journal: &dyn Journal) -> Result<(), OpenError> {
+        let state = State::default();
+        for kind in [StateKind::Organization, StateKind::Key, StateKind::Action] {
+            for (key, value) in journal.state(kind)? {
+                if let Err(error) = state.apply(&Change::Put { kind, key, value }) {
+                    self.find(error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first start has fixed is there, if there was one.
+    fn settings(&mut self, settings: &[(String, Vec<u8>)]) {
+        for name in [SERVER_NAME, STORE] {
+            if self.summary.events > 0 && settings.iter().all(|(key, _)| key != name) {
+                self.find(format!("the setting {name} is missing"));
+            }
+        }
+        let read = [number::<u32>(settings, STORE).err(), number::<u64>(settings, HASH_KEY).err()];
+        read.into_iter().flatten().for_each(|error| self.find(error.to_string()));
+    }
+
+    /// Of the blobs that nobody names all are what a crash left: the next start deletes them.
+    fn blobs(&mut self, journal: &dyn Journal, blobs: &dyn Blobs, held: Held) -> Result<(), OpenError> {
+        let named: HashSet<String> = journal.state(StateKind::Segment)?.into_iter().map(|(name, _)| name).collect();
+        for blob in blobs.list()? {
+            if !named.contains(&blob.name) && !held.is_orphan(&blob.name) {
+                self.find(OpenError::Stray { name: blob.name, end: held.end }.to_string());
+            }
+        }
+        Ok(())
     }
 
     fn segments(&mut self, journal: &dyn Journal, blobs: &Arc<dyn Blobs>, floor: Floor) -> Result<(), OpenError> {
@@ -161,14 +234,20 @@ impl Check<'_> {
     fn segment(&mut self, name: &str, segment: &Segment) {
         let before = self.summary.events;
         let mut damage = Vec::new();
-        let organizations: HashMap<u32, Arc<str>> = match segment.logs() {
-            Ok(logs) => logs.into_iter().map(|log| (log.log, log.organization)).collect(),
-            Err(_) => HashMap::new(),
-        };
+        // If they can't be read there are no events either, and the check tells why.
+        let logs = segment.logs().unwrap_or_default();
+        let organizations: HashMap<u32, Arc<str>> = logs.into_iter().map(|log| (log.log, log.organization)).collect();
         let mut wrong: Option<String> = None;
+        for (log, organization) in &organizations {
+            let known = *self.logs.entry(Arc::clone(organization)).or_default().number.get_or_insert(*log);
+            if known != *log {
+                wrong.get_or_insert(format!("the log of {organization} has number {log}, and {known} before"));
+            }
+        }
+        self.ids.seen.clear();
         segment.check(
             &mut |row, content| {
-                let organization = organizations.get(&row.log).cloned().unwrap_or_default();
+                let Some(organization) = organizations.get(&row.log).cloned() else { return };
                 if let Err(what) = self.event(organization, row, content) {
                     wrong.get_or_insert(what);
                 }
@@ -195,10 +274,12 @@ impl Check<'_> {
         }
         let place = || format!("the event at index {} of {organization}", row.index);
         let log = self.logs.entry(Arc::clone(&organization)).or_default();
-        log.organization = Arc::clone(&organization);
-        if log.head.size() != row.index {
-            self.whole = false;
-            return Err(format!("{}: index {} was expected", place(), log.head.size()));
+        if !log.broken && log.head.size() != row.index {
+            log.broken = true;
+            // What could not be read was told of already.
+            if self.whole {
+                return Err(format!("{}: index {} was expected", place(), log.head.size()));
+            }
         }
         if row.time_recorded < log.last_recorded {
             return Err(format!("{}: it was recorded before the one before it", place()));
@@ -210,41 +291,71 @@ impl Check<'_> {
         }
         let root = root(&content.canonical(), &seed).map_err(|fault| format!("{}: {fault}", place()))?;
         let time_recorded_us = u64::try_from(row.time_recorded.us()).unwrap_or_default();
-        log.head.push(Leaf { time_recorded_us, root }.hash());
+        if !log.broken {
+            log.head.push(Leaf { time_recorded_us, root }.hash());
+        }
+        if !self.ids.insert(&organization, &content.id) {
+            return Err(format!("{}: its id is that of an earlier one", place()));
+        }
         Ok(())
     }
 
     /// Compares the heads that were kept at the last seal with those of the segments.
     fn heads(&mut self, journal: &dyn Journal) -> Result<(), OpenError> {
+        let mut numbers: BTreeMap<u32, String> = BTreeMap::new();
+        let mut without: HashSet<Arc<str>> = self.logs.keys().cloned().collect();
         for (organization, value) in journal.state(StateKind::Head)? {
-            let Some((_, kept)) = heads::of_bytes(&value) else {
-                self.find(format!("the head of {organization} can't be read"));
-                continue;
+            without.remove(organization.as_str());
+            let (number, kept) = match kept_head(&organization, &value) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    self.find(error.to_string());
+                    continue;
+                }
             };
-            let found = self.logs.get(organization.as_str()).map(|log| log.head.clone()).unwrap_or_default();
-            if self.whole && found != kept {
-                let (size, kept_size) = (found.size(), kept.size());
+            let log = self.logs.entry(organization.as_str().into()).or_default();
+            let (size, kept_size) = (log.head.size(), kept.size());
+            // Some of its events may be among those that could not be read.
+            let is_told = !log.broken && (self.whole || size >= kept_size);
+            let differs = is_told && log.head != kept;
+            let other = log.number.filter(|other| *other != number);
+            // From here on rows are compared on top of what was kept.
+            (log.head, log.broken) = (kept, false);
+            if differs {
                 self.find(format!(
                     "the log of {organization}: {size} sealed events give another root than the {kept_size} that were committed to"
                 ));
             }
-            if found.size() != kept.size() {
-                // From here on rows are compared on top of what was kept.
-                self.logs.entry(organization.as_str().into()).or_default().head = kept;
+            if let Some(other) = other {
+                self.find(format!("the log of {organization} has number {other} in segments, and its head {number}"));
             }
+            if let Some(other) = numbers.insert(number, organization.clone()) {
+                self.find(format!("the heads of {other} and {organization} have the same number, {number}"));
+            }
+        }
+        let mut without: Vec<Arc<str>> = without.into_iter().collect();
+        without.sort();
+        for organization in without {
+            self.find(format!("the log of {organization} has sealed events, and no head was kept of it"));
         }
         Ok(())
     }
 
-    fn rows(&mut self, journal: &dyn Journal, floor: Floor) -> Result<(), OpenError> {
+    /// Follows the rows; gives the position after the last event.
+    fn rows(&mut self, journal: &dyn Journal, floor: Floor) -> Result<u64, OpenError> {
+        self.ids.seen.clear();
         let mut decoder = RowDecoder::new().map_err(OpenError::Codec)?;
         let (mut last, mut position) = (journal.floor()?, floor.position);
         loop {
             let rows = journal.rows(last, READ_BYTES_MAX)?;
-            let Some(row) = rows.last() else { return Ok(()) };
+            let Some(row) = rows.last() else { return Ok(position) };
+            let following = last + 1..;
             last = row.sequence;
-            for row in rows {
+            for (row, sequence) in rows.into_iter().zip(following) {
                 self.summary.rows += 1;
+                if row.sequence != sequence {
+                    self.find(format!("row {} is where {sequence} was expected", row.sequence));
+                }
                 if row.position != position {
                     let sequence = row.sequence;
                     self.find(format!("row {sequence} begins at position {}, not at {position}", row.position));

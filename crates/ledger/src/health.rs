@@ -36,7 +36,12 @@ impl Trouble {
 impl Shared {
     pub(crate) fn health(&self) -> Health {
         let (queue_events, queue_bytes, open) = self.queue.waiting();
-        let trouble = self.trouble.what().or_else(|| (!open).then(|| "stopping".to_owned()));
+        let behind = || {
+            let behind = self.sealing_is_behind()?;
+            Some(self.sealing_trouble.what().map_or(behind.message, |why| format!("events are refused, since {why}")))
+        };
+        let trouble = self.trouble.what().or_else(|| self.defect.what()).or_else(behind);
+        let trouble = trouble.or_else(|| (!open).then(|| "stopping".to_owned()));
         Health {
             ready: trouble.is_none(),
             detail: trouble

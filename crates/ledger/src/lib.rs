@@ -46,6 +46,7 @@ mod state;
 mod tail;
 mod usage;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -133,6 +134,10 @@ struct Shared {
     sealing_trouble: Trouble,
     /// What keeps merging from being done.
     merging_trouble: Trouble,
+    /// What ended a thread of the background.
+    defect: Trouble,
+    /// The bytes of the events that are not sealed.
+    unsealed_bytes: AtomicU64,
     reach: Option<Reach>,
 }
 
@@ -146,13 +151,14 @@ impl Shared {
 
     /// Why no event is taken, if too many wait to be sealed.
     fn sealing_is_behind(&self) -> Option<Fault> {
-        behind(self.tail.committed().saturating_sub(self.tail.view().sealed_until()))
+        let events = self.tail.committed().saturating_sub(self.tail.view().sealed_until());
+        behind(events, self.unsealed_bytes.load(Ordering::Relaxed))
     }
 }
 
-/// Why no event is taken while so many wait to be sealed, if that is too many.
-fn behind(unsealed: u64) -> Option<Fault> {
-    if unsealed <= limits::UNSEALED_EVENTS_MAX {
+/// Why no event is taken while so many events, of so many bytes, wait to be sealed, if that is too many.
+fn behind(events: u64, bytes: u64) -> Option<Fault> {
+    if events <= limits::UNSEALED_EVENTS_MAX && bytes <= limits::UNSEALED_BYTES_MAX {
         return None;
     }
     let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
@@ -266,9 +272,10 @@ mod tests {
 
     #[test]
     fn events_are_refused_as_busy_while_too_many_wait_to_be_sealed() {
-        assert_eq!(behind(0), None);
-        assert_eq!(behind(limits::UNSEALED_EVENTS_MAX), None);
-        let kind = behind(limits::UNSEALED_EVENTS_MAX + 1).map(|fault| fault.kind);
+        assert_eq!(behind(0, 0), None);
+        assert_eq!(behind(limits::UNSEALED_EVENTS_MAX, limits::UNSEALED_BYTES_MAX), None);
+        assert!(behind(0, limits::UNSEALED_BYTES_MAX + 1).is_some());
+        let kind = behind(limits::UNSEALED_EVENTS_MAX + 1, 0).map(|fault| fault.kind);
         assert_eq!(kind, Some(FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S }));
     }
 }

@@ -1,14 +1,16 @@
 //! Finding one event by its id, and telling whether another by that id says the same.
 //!
 //! **Invariant:** a hash only points; what it points at is compared before it is believed.
+//! **Invariant:** of the events that a hash points at, only those of the log are read: an id that many
+//! logs use is found as fast as one that only this log does.
 
 use std::sync::Arc;
 
-use annals_model::{Appended, Content, Event, Fault};
-use annals_segment::{EventId, Row};
+use annals_model::{Appended, Content, Event, Fault, FaultKind, limits};
+use annals_segment::{EventId, Row, Segment, SegmentError};
 
 use crate::prepare::root;
-use crate::scene::unread;
+use crate::scene::{Deadline, unread};
 use crate::tail::View;
 use crate::{Ledger, Shared};
 
@@ -22,7 +24,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Not found; internal if the store is damaged.
+    /// Not found; past its deadline if it took too long; internal if the store is damaged.
     pub fn event(&self, organization: &str, id: &str) -> Result<Event, Fault> {
         let found = self.shared.finder().find(organization, id, 0)?;
         let found =
@@ -31,11 +33,12 @@ impl Ledger {
     }
 }
 
-/// Looks for events by their ids, as of one moment.
+/// Looks for events by their ids, as of one moment, in the time of one query for all of them.
 pub(crate) struct Finder<'s> {
     shared: &'s Shared,
     committed: u64,
     view: Arc<View>,
+    deadline: Deadline,
 }
 
 impl Finder<'_> {
@@ -67,8 +70,9 @@ impl Finder<'_> {
             if segment.positions().end <= from {
                 break;
             }
-            for at in segment.find_id(&named).map_err(unread)? {
-                let row = segment.row(at).map_err(unread)?;
+            for at in self.hits(segment, log, &named).map_err(unfound)? {
+                self.deadline.check().map_err(unfound)?;
+                let row = segment.row(at).map_err(unfound)?;
                 if row.log == log && self.shared.event(row.clone()).content()?.id == id {
                     return Ok(positions.contains(&row.position).then_some(Found { row }));
                 }
@@ -76,13 +80,28 @@ impl Finder<'_> {
         }
         Ok(None)
     }
+
+    /// The rows of a log that may carry an id. Where the id can't be, nothing is read, and so the time
+    /// is not looked at.
+    fn hits(&self, segment: &Segment, log: u32, id: &EventId) -> Result<Vec<u32>, SegmentError> {
+        if !segment.may_hold_id(id) {
+            return Ok(Vec::new());
+        }
+        self.deadline.check()?;
+        let mut hits = segment.find_id(id)?;
+        if !hits.is_empty() {
+            let of_log = segment.log(log)?.map_or(0..0, |range| range.rows);
+            hits.retain(|row| of_log.contains(row));
+        }
+        Ok(hits)
+    }
 }
 
 impl Shared {
     /// Looks for events as of now.
     pub(crate) fn finder(&self) -> Finder<'_> {
         let committed = self.tail.committed();
-        Finder { shared: self, committed, view: self.tail.view() }
+        Finder { shared: self, committed, view: self.tail.view(), deadline: self.deadline() }
     }
 
     /// A row as an event.
@@ -108,6 +127,16 @@ impl Found {
             repeated: true,
         }
     }
+}
+
+/// What a caller is told of an id that can't be looked up.
+fn unfound(error: SegmentError) -> Fault {
+    if !matches!(error, SegmentError::Late) {
+        return unread(error);
+    }
+    let seconds = limits::QUERY_TIME_MS_MAX / 1_000;
+    let what = format!("looking ids up was given up after {seconds} s: try again, with fewer events at a time");
+    Fault::new(FaultKind::Deadline, what)
 }
 
 /// Whether a stored event says the same as a new one: compared by commitments, made with the

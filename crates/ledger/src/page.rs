@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use annals_model::{Cursor, Direction, Event, Fault, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
+use annals_model::{Cursor, Direction, Event, Fault, Order, Page, PageQuery, Reach, SYSTEM_ORGANIZATION, Start, Time};
 use annals_segment::{Key, Logs, SegmentError};
 
 use crate::numbers::Numbers;
@@ -22,7 +22,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Invalid for a cursor of another store; past its deadline if it took too long; unavailable or
+    /// Invalid for a cursor of another store; a limit if too many events would be skipped in an order in
+    /// which they can't be sought; past its deadline if it took too long; unavailable or
     /// internal if a part of the history can't be read or is damaged.
     pub fn page(&self, query: &PageQuery) -> Result<Page, Fault> {
         self.shared.page(query)
@@ -52,7 +53,7 @@ impl Shared {
         let numbers = Numbers { scene: &scene, logs: self.logs(&query.reach), committed };
         let list = List::new(query, numbers, self.store)?;
         let wanted = Wanted { logs: numbers.logs, filter: &query.filter };
-        let (picks, counted) = list.pick(&scene, &wanted).map_err(unread)?;
+        let (picks, counted) = list.pick(&scene, &wanted)?;
         let total = if query.total { Some(list.total(&scene, &wanted, counted).map_err(unread)?) } else { None };
         let more = picks.len() > query.limit;
         let mut picks: Vec<Pick> = picks.into_iter().take(query.limit).collect();
@@ -128,15 +129,27 @@ impl<'q> List<'q> {
 
     /// The page's matches and one more if there is one; and how many match in all, where counting
     /// them came by the way.
-    fn pick<'v>(&self, scene: &'v Scene, wanted: &Wanted) -> Result<(Vec<Pick<'v>>, Option<u64>), SegmentError> {
+    fn pick<'v>(&self, scene: &'v Scene, wanted: &Wanted) -> Result<(Vec<Pick<'v>>, Option<u64>), Fault> {
         let order = if self.backward() { self.query.order.reversed() } else { self.query.order.clone() };
+        if let Some(direction) = order.by_place() {
+            return self.pick_by_place(scene, wanted, &order, direction).map_err(unread);
+        }
+        let places = scene.places(Direction::Ascending).into_iter();
+        let parts = places.map(|place| place.search(wanted, 0..self.until));
+        let parts: Vec<Part> = parts.collect::<Result<_, _>>().map_err(unread)?;
+        let picks = select(&parts, &order, self.after.as_ref(), self.offset(), self.query.limit + 1)?;
+        Ok((picks, Some(parts.iter().map(Part::len).sum())))
+    }
+
+    /// The same of a list by place: no more parts are searched than are needed.
+    fn pick_by_place<'v>(
+        &self,
+        scene: &'v Scene,
+        wanted: &Wanted,
+        order: &Order,
+        direction: Direction,
+    ) -> Result<(Vec<Pick<'v>>, Option<u64>), SegmentError> {
         let (after, limit) = (self.after, self.query.limit + 1);
-        let Some(direction) = order.by_place() else {
-            let places = scene.places(Direction::Ascending).into_iter();
-            let parts: Vec<Part> = places.map(|place| place.search(wanted, 0..self.until)).collect::<Result<_, _>>()?;
-            let picks = select(&parts, &order, after.as_ref(), self.offset(), limit)?;
-            return Ok((picks, Some(parts.iter().map(Part::len).sum())));
-        };
         let positions = match (after, direction) {
             (None, _) => 0..self.until,
             (Some(after), Direction::Descending) => 0..after.position.min(self.until),
@@ -154,7 +167,7 @@ impl<'q> List<'q> {
             if skip >= matches {
                 skip -= matches;
             } else if picks.len() < limit {
-                picks.extend(part.select(&order, None, skip, limit - picks.len())?);
+                picks.extend(part.select(order, None, skip, limit - picks.len())?);
                 skip = 0;
             }
         }

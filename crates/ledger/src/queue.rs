@@ -81,7 +81,9 @@ impl Queue {
         if inner.closed {
             return Err(stopped());
         }
-        let fits = inner.events + events <= limits::QUEUE_EVENTS_MAX && inner.bytes + bytes <= limits::QUEUE_BYTES_MAX;
+        // What was sealed makes room for the rest, and there is one of it at a time.
+        let fits = matches!(job, Job::Register { .. })
+            || inner.events + events <= limits::QUEUE_EVENTS_MAX && inner.bytes + bytes <= limits::QUEUE_BYTES_MAX;
         if !fits {
             let kind = FaultKind::Busy { retry_after_s: BUSY_RETRY_AFTER_S };
             return Err(Fault::new(kind, "more events are waiting than the server takes: send them again in a moment"));
@@ -190,6 +192,17 @@ mod tests {
         assert_eq!(queue.push(Job::Register { changes: Vec::new(), trim: None, reply }), Ok(()));
         while taken(&queue) > 0 {}
         assert_eq!(queue.waiting(), (0, 0, true));
+    }
+
+    #[test]
+    fn what_was_sealed_is_taken_by_a_full_queue() {
+        let queue = Queue::default();
+        for _ in 0..limits::QUEUE_EVENTS_MAX / 10_000 {
+            assert_eq!(queue.push(job(10_000, 0).0), Ok(()));
+        }
+        assert!(queue.push(job(1, 0).0).is_err());
+        let (reply, _answer) = oneshot::channel();
+        assert_eq!(queue.push(Job::Register { changes: Vec::new(), trim: None, reply }), Ok(()));
     }
 
     #[test]

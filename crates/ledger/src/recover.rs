@@ -5,14 +5,21 @@
 //! row only if the heads it gets are the ones that were committed.
 //! **Invariant:** sealed segments and rows together hold every position once: what lacks one, or has one
 //! twice, is refused.
-//! **Invariant:** no blob is deleted but those that the journal does not name.
+//! **Invariant:** sealed segments and the kept heads tell of the same logs with the same sizes, or it is
+//! refused: a log never begins anew over events that it has.
+//! **Invariant:** no blob is deleted but one that a crash left: the journal does not name it, and other
+//! segments or checked rows hold all of its positions. Any other blob refuses the start.
 
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use annals_model::{Event, Fault, Time};
+use annals_merkle::Frontier;
 use annals_store::row::{HeadChange, RowBody, RowDecoder, RowEncoder, RowError, Secret};
-use annals_store::{BlobError, Blobs, Journal, JournalError, Row, StateKind};
+use annals_store::{BlobError, BlobInfo, Blobs, Journal, JournalError, Row, StateKind};
 
 use crate::administer::{HASH_KEY, SERVER_NAME, STORE, first_start};
 use crate::clock::{Clock, Timekeeper};
@@ -30,6 +37,8 @@ use crate::{Options, Shared};
 
 /// Rows that are read at once, in bytes.
 pub(crate) const READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Numbers of logs are below this: memory is taken up to the greatest one, so a damaged one could take all.
+pub(crate) const LOG_NUMBERS_MAX: u32 = 1 << 24;
 
 /// Why the ledger can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +88,28 @@ pub enum OpenError {
         from: u64,
         /// What comes next.
         until: u64,
+    },
+    /// A log's kept head and its sealed events differ.
+    #[error(
+        "the journal knows of {kept} sealed events in the log of {organization}, and {sealed} are there: journal and segments don't belong together, or were changed; restore a backup"
+    )]
+    Head {
+        /// Whose log it is.
+        organization: String,
+        /// The size of the kept head; 0 without one.
+        kept: u64,
+        /// The events in sealed segments.
+        sealed: u64,
+    },
+    /// There is a blob that this journal has not left.
+    #[error(
+        "the segment {name} is none of this journal's, which ends at position {end}: the journal is older than the segments, or another one; restore the journal that belongs to them, or move the file away; nothing was deleted"
+    )]
+    Stray {
+        /// The blob.
+        name: String,
+        /// The position after the last event that the journal knows of.
+        end: u64,
     },
     /// The blobs can't be listed, or what a crash left can't be deleted.
     #[error("the folder of sealed segments can't be used")]
@@ -135,8 +166,10 @@ pub(crate) fn open(
         marks: Marks::default(),
         seal_events: options.seal_events.max(1),
         trouble: Trouble::default(),
+        unsealed_bytes: AtomicU64::new(0),
         sealing_trouble: Trouble::default(),
         merging_trouble: Trouble::default(),
+        defect: Trouble::default(),
         reach: options.reach,
     });
     let floor = settings.iter().find(|(key, _)| key == heads::FLOOR);
@@ -151,6 +184,10 @@ pub(crate) fn open(
     let mut threads = vec![start("annals-freezer", Shared::freeze_until_closed)?];
     let mut begin = || -> Result<(), OpenError> {
         let mut sequencer = read_back(&shared, floor)?;
+        let (_, end, _) = sequencer.next();
+        // Before the first start nothing can have been left.
+        let held = if first { Held::default() } else { Held { floor: floor.position, end } };
+        delete_orphans(&shared, held)?;
         if first {
             let (changes, event) = first_start(&shared.server_name, store);
             sequencer.record(changes, event).map_err(OpenError::FirstStart)?;
@@ -166,7 +203,7 @@ pub(crate) fn open(
     Ok((shared, threads))
 }
 
-/// Opens the sealed segments, and deletes the blobs that a crash left.
+/// Opens the sealed segments.
 fn open_sealed(shared: &Shared, floor: Floor) -> Result<Vec<Arc<Sealed>>, OpenError> {
     let mut sealed = Vec::new();
     for (name, value) in shared.journal.state(StateKind::Segment)? {
@@ -186,13 +223,50 @@ fn open_sealed(shared: &Shared, floor: Floor) -> Result<Vec<Arc<Sealed>>, OpenEr
     if end != floor.position {
         return Err(OpenError::Gap { from: end, until: floor.position });
     }
-    for blob in shared.shelf.blobs.list()? {
-        if sealed.iter().all(|sealed| sealed.name != blob.name) {
-            tracing::info!(blob = %blob.name, bytes = blob.bytes, "deleting a segment that was never registered, or was merged");
-            shared.shelf.blobs.delete(&blob.name)?;
-        }
-    }
     Ok(sealed)
+}
+
+/// The positions that are held without a blob that nobody names.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Held {
+    /// Up to here by sealed segments.
+    pub(crate) floor: u64,
+    /// From there up to here by rows.
+    pub(crate) end: u64,
+}
+
+impl Held {
+    /// Whether a blob that nobody names is one that a crash left: of segments that were merged, or of a merge
+    /// or a seal that was not registered.
+    pub(crate) fn is_orphan(self, blob: &str) -> bool {
+        positions(blob).is_some_and(|blob| blob.end <= self.floor || (blob.start >= self.floor && blob.end <= self.end))
+    }
+}
+
+/// The positions of a sealed segment, as its blob's name tells them.
+fn positions(blob: &str) -> Option<Range<u64>> {
+    let mut parts = blob.split('-');
+    let mut digits = |length: usize| parts.next().filter(|part| part.len() == length);
+    let (first, end, seed) = (digits(20)?, digits(20)?, digits(8)?);
+    let (first, end): (u64, u64) = (first.parse().ok()?, end.parse().ok()?);
+    let seed = u32::from_str_radix(seed, 16).ok()?;
+    (first < end && blob == format!("{first:020}-{end:020}-{seed:08x}")).then_some(first..end)
+}
+
+/// Deletes the blobs that a crash left, if there are no others that nobody names.
+fn delete_orphans(shared: &Shared, held: Held) -> Result<(), OpenError> {
+    let view = shared.tail.view();
+    let named: HashSet<&str> = view.sealed.iter().map(|sealed| sealed.name.as_str()).collect();
+    let stored = shared.shelf.blobs.list()?;
+    let unnamed: Vec<BlobInfo> = stored.into_iter().filter(|blob| !named.contains(blob.name.as_str())).collect();
+    if let Some(stray) = unnamed.iter().find(|blob| !held.is_orphan(&blob.name)) {
+        return Err(OpenError::Stray { name: stray.name.clone(), end: held.end });
+    }
+    for BlobInfo { name, bytes } in unnamed {
+        tracing::info!(blob = %name, bytes, "deleting a segment that was never registered, or was merged");
+        shared.shelf.blobs.delete(&name)?;
+    }
+    Ok(())
 }
 
 /// The server's name, and whether it is still to be recorded.
@@ -214,7 +288,7 @@ fn server_name(settings: &[(String, Vec<u8>)], options: &Options) -> Result<(Str
 }
 
 /// A setting that is a number.
-fn number<T: std::str::FromStr>(settings: &[(String, Vec<u8>)], name: &str) -> Result<Option<T>, OpenError> {
+pub(crate) fn number<T: std::str::FromStr>(settings: &[(String, Vec<u8>)], name: &str) -> Result<Option<T>, OpenError> {
     let Some((_, value)) = settings.iter().find(|(key, _)| key == name) else { return Ok(None) };
     let value = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
     value.map(Some).ok_or_else(|| OpenError::State { entry: name.to_owned() })
@@ -225,13 +299,7 @@ fn read_back(shared: &Arc<Shared>, floor: Floor) -> Result<Sequencer, OpenError>
     let encoder = RowEncoder::new().map_err(OpenError::Codec)?;
     let time = Timekeeper::new(&*shared.clock, Time::from_us(0));
     let mut sequencer = Sequencer::new(Arc::clone(shared), time, encoder);
-    let mut restored = Heads::default();
-    for (organization, value) in shared.journal.state(StateKind::Head)? {
-        let (log, head) = heads::of_bytes(&value)
-            .ok_or_else(|| OpenError::State { entry: format!("of the log of {organization}") })?;
-        shared.tail.logs.restore(&organization.as_str().into(), log);
-        restored.set(log, head);
-    }
+    let restored = restore_heads(shared, floor)?;
     sequencer.begin(shared.journal.floor()?, floor.position, floor.time(), restored);
     let mut rows = shared.journal.rows(0, READ_BYTES_MAX)?;
     while let Some(last) = rows.last().map(|row| row.sequence) {
@@ -242,6 +310,58 @@ fn read_back(shared: &Arc<Shared>, floor: Floor) -> Result<Sequencer, OpenError>
         rows = shared.journal.rows(last, READ_BYTES_MAX)?;
     }
     Ok(sequencer)
+}
+
+/// A log's number and head, as the journal keeps them for an organization.
+pub(crate) fn kept_head(organization: &str, value: &[u8]) -> Result<(u32, Frontier), OpenError> {
+    let kept = heads::of_bytes(value).filter(|(log, _)| *log < LOG_NUMBERS_MAX);
+    kept.ok_or_else(|| OpenError::State { entry: format!("of the log of {organization}") })
+}
+
+/// Gives the logs the numbers and heads that were kept at the last seal.
+fn restore_heads(shared: &Shared, floor: Floor) -> Result<Heads, OpenError> {
+    let (mut restored, mut kept) = (Heads::default(), BTreeMap::new());
+    for (organization, value) in shared.journal.state(StateKind::Head)? {
+        let (log, head) = kept_head(&organization, &value)?;
+        let organization: Arc<str> = organization.into();
+        if kept.insert(log, (Arc::clone(&organization), head.size())).is_some() {
+            return Err(OpenError::State { entry: format!("of the log of {organization}") });
+        }
+        shared.tail.logs.restore(&organization, log);
+        restored.set(log, head);
+    }
+    check_heads(&shared.tail.view().sealed, floor, &kept)?;
+    Ok(restored)
+}
+
+/// Compares the kept heads with the sealed segments, from the newest on until all sealed events are
+/// accounted for: every log ends in the last segment that holds some of it.
+fn check_heads(sealed: &[Arc<Sealed>], floor: Floor, kept: &BTreeMap<u32, (Arc<str>, u64)>) -> Result<(), OpenError> {
+    let (mut met, mut events) = (HashSet::new(), 0);
+    for sealed in sealed.iter().rev() {
+        if events == floor.position {
+            break;
+        }
+        let unreadable = |source| OpenError::Segment { name: sealed.name.clone(), source };
+        for log in sealed.segment().logs().map_err(unreadable)? {
+            if !met.insert(log.log) {
+                continue;
+            }
+            let sealed = log.indexes.end;
+            let named = kept.get(&log.log).filter(|(organization, _)| *organization == log.organization);
+            let kept = named.map_or(0, |(_, size)| *size);
+            if kept != sealed {
+                return Err(OpenError::Head { organization: log.organization.to_string(), kept, sealed });
+            }
+            events += sealed;
+        }
+    }
+    match kept.iter().find(|(log, (_, size))| *size > 0 && !met.contains(log)) {
+        Some((_, (organization, kept))) => {
+            Err(OpenError::Head { organization: organization.to_string(), kept: *kept, sealed: 0 })
+        }
+        None => Ok(()),
+    }
 }
 
 /// A row's content, read and committed to anew.

@@ -1,7 +1,8 @@
 //! What one query reads: a view, with the query's time kept.
 //!
 //! **Invariant:** a query that takes longer than [`limits::QUERY_TIME_MS_MAX`] ends with a fault that
-//! says so: the time is looked at whenever a page is read.
+//! says so: the time is looked at whenever a page is read, and now and then while fresh events are
+//! scanned.
 
 use std::sync::Arc;
 
@@ -17,22 +18,41 @@ use crate::tail::{Fresh, View};
 pub(crate) struct Scene {
     pub(crate) segments: Vec<Segment>,
     pub(crate) fresh: Vec<Arc<Fresh>>,
+    pub(crate) deadline: Deadline,
     /// Keeps what is sealed from being deleted.
     _view: Arc<View>,
+}
+
+/// When a query's time is over.
+#[derive(Clone)]
+pub(crate) struct Deadline {
+    clock: Arc<dyn Clock>,
+    until_us: u64,
 }
 
 /// A segment's pages, until the query's time is over.
 struct Timed {
     inner: Arc<dyn Source>,
-    clock: Arc<dyn Clock>,
-    until_us: u64,
+    deadline: Deadline,
+}
+
+impl Deadline {
+    /// # Errors
+    ///
+    /// [`SegmentError::Late`] once the time is over.
+    pub(crate) fn check(&self) -> Result<(), SegmentError> {
+        if self.clock.elapsed_us() > self.until_us { Err(SegmentError::Late) } else { Ok(()) }
+    }
+
+    /// A segment that looks at the time whenever a page is read.
+    pub(crate) fn over(&self, segment: &Segment) -> Segment {
+        segment.through(|inner| Arc::new(Timed { inner, deadline: self.clone() }))
+    }
 }
 
 impl Source for Timed {
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
-        if self.clock.elapsed_us() > self.until_us {
-            return Err(SegmentError::Late);
-        }
+        self.deadline.check()?;
         self.inner.page(at)
     }
 
@@ -44,20 +64,24 @@ impl Source for Timed {
 impl Shared {
     /// Begins a query. Take [`crate::tail::Tail::committed`] first.
     pub(crate) fn scene(&self) -> Scene {
-        let until_us = self.clock.elapsed_us().saturating_add(limits::QUERY_TIME_MS_MAX * 1_000);
+        let deadline = self.deadline();
         let view = self.tail.view();
-        let timed = |segment: &Segment| {
-            segment.through(|inner| Arc::new(Timed { inner, clock: Arc::clone(&self.clock), until_us }))
-        };
-        Scene { segments: view.segments().map(timed).collect(), fresh: view.fresh.clone(), _view: view }
+        let segments = view.segments().map(|segment| deadline.over(segment)).collect();
+        Scene { segments, fresh: view.fresh.clone(), deadline, _view: view }
+    }
+
+    /// The end of a query's time, which begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        let until_us = self.clock.elapsed_us().saturating_add(limits::QUERY_TIME_MS_MAX * 1_000);
+        Deadline { clock: Arc::clone(&self.clock), until_us }
     }
 }
 
 impl Scene {
     /// The parts in the order of positions, in a direction.
     pub(crate) fn places(&self, direction: Direction) -> Vec<Place<'_>> {
-        let mut places: Vec<Place> =
-            self.segments.iter().map(Place::Segment).chain(self.fresh.iter().map(Place::Fresh)).collect();
+        let fresh = self.fresh.iter().map(|fresh| Place::Fresh(fresh, &self.deadline));
+        let mut places: Vec<Place> = self.segments.iter().map(Place::Segment).chain(fresh).collect();
         if direction == Direction::Descending {
             places.reverse();
         }

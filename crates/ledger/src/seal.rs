@@ -17,22 +17,24 @@
 //! Merging has the same steps without t0, t1 and the trimming. The blobs of the merged segments are
 //! deleted when nobody reads them any more; until then, or after a crash, nobody names them.
 //!
-//! **Invariant:** what is registered was written, synced, and opened again.
+//! **Invariant:** what is registered was written, synced, opened again, and every page's checksum was
+//! read.
 //! **Invariant:** of each size class fewer than [`MERGE_FAN`] sealed segments stay, but for the largest.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annals_merkle::Frontier;
-use annals_model::{Fault, Time};
-use annals_segment::{Cause, FileWriter, Segment};
+use annals_model::{Fault, Time, limits};
+use annals_segment::{Cause, FileWriter, Segment, SegmentError};
 use annals_store::{BlobError, Change, StateKind};
 use tokio::sync::oneshot;
 
 use crate::administer::HASH_KEY;
-use crate::freeze::run_to_merge;
+use crate::freeze::{Guard, run_to_merge};
 use crate::health::Trouble;
 use crate::queue::Job;
 use crate::sealed::{Descriptor, Sealed};
@@ -40,10 +42,14 @@ use crate::{Shared, heads};
 
 /// Neighbours of one size class that are merged into one of the next.
 const MERGE_FAN: usize = 16;
-/// Rows of the largest segment that merging makes.
-const MERGE_ROWS_MAX: usize = 4 * 1024 * 1024;
-/// How long a failed attempt is left alone before the next one.
+/// Rows of the largest segment that merging makes: as many as so many seals have, each of which ends
+/// after a whole commit.
+const MERGE_ROWS_MAX: usize = MERGE_FAN * (262_144 + limits::COMMIT_EVENTS_MAX);
+/// How long a failed attempt is left alone before the next one; then twice as long each time, …
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// … up to this. Merging may fail for want of space that appends could use, so it is left alone longer.
+const SEAL_RETRY_AFTER_MAX: Duration = Duration::from_secs(8);
+const MERGE_RETRY_AFTER_MAX: Duration = Duration::from_secs(512);
 /// How often it is looked whether merged segments are still read.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -57,6 +63,8 @@ pub(crate) struct Mark {
     pub(crate) time: Time,
     /// The heads of the logs that changed since the mark before.
     pub(crate) heads: Vec<(u32, Arc<str>, Frontier)>,
+    /// The bytes of the events' texts since the mark before.
+    pub(crate) bytes: u64,
 }
 
 /// The marks that are not sealed yet.
@@ -95,13 +103,15 @@ impl Marks {
 #[derive(Debug, thiserror::Error)]
 enum SealError {
     #[error("the segment can't be written")]
-    Segment(#[from] annals_segment::SegmentError),
+    Segment(#[from] SegmentError),
     #[error("the blob can't be written")]
     Blob(#[from] BlobError),
     #[error("the segment can't be registered: {0}")]
     Register(Fault),
     #[error("there is no randomness: {0}")]
     Random(Fault),
+    #[error("what is frozen reaches from position {from} to {until}, and what is to be sealed from {begin} to {end}")]
+    Cut { from: u64, until: u64, begin: u64, end: u64 },
     #[error("the server is stopping")]
     Stopping,
 }
@@ -109,6 +119,7 @@ enum SealError {
 impl Shared {
     /// The sealer's thread.
     pub(crate) fn seal_until_closed(&self) {
+        let _guard = Guard { shared: self, thread: "sealer" };
         loop {
             let mut mark = None;
             let ready = self.tail.signal.wait_until(|| {
@@ -116,9 +127,24 @@ impl Shared {
                 mark.is_some()
             });
             let Some(mark) = mark.filter(|_| ready) else { return };
-            if self.insist("sealing", &self.sealing_trouble, || self.seal(&mark)).is_none() {
-                return;
+            let (mut pause, mut failed) = (RETRY_AFTER, false);
+            while let Err(error) = self.seal(&mark) {
+                let chain = crate::sequencer::chain(&error);
+                if !failed {
+                    tracing::error!(error = %chain, "sealing failed, and is tried again");
+                }
+                failed = true;
+                self.sealing_trouble.set(Some(format!("sealing fails: {chain}")));
+                if matches!(error, SealError::Stopping) || !self.tail.signal.pause(pause) {
+                    return;
+                }
+                pause = (2 * pause).min(SEAL_RETRY_AFTER_MAX);
             }
+            if failed {
+                tracing::info!("sealing works again");
+            }
+            self.sealing_trouble.set(None);
+            self.unsealed_bytes.fetch_sub(mark.bytes, Ordering::Relaxed);
             self.marks.done();
             self.tail.signal.notify();
         }
@@ -126,13 +152,19 @@ impl Shared {
 
     /// The merger's thread.
     pub(crate) fn merge_until_closed(&self) {
+        let _guard = Guard { shared: self, thread: "merger" };
         let mut retired: Vec<Arc<Sealed>> = Vec::new();
+        // Segments that can't be merged since they are damaged.
+        let mut damaged: Vec<String> = Vec::new();
+        let mut pause = RETRY_AFTER;
         loop {
             self.delete_unread(&mut retired);
             let mut run = None;
             let ready = self.tail.signal.wait_until(|| {
-                let view = self.tail.view();
-                let sizes = view.sealed.iter().map(|sealed| sealed.descriptor.rows as usize).collect::<Vec<_>>();
+                let size = |sealed: &Arc<Sealed>| {
+                    if damaged.contains(&sealed.name) { usize::MAX } else { sealed.descriptor.rows as usize }
+                };
+                let sizes = self.tail.view().sealed.iter().map(size).collect::<Vec<_>>();
                 run = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX);
                 run.is_some() || !retired.is_empty()
             });
@@ -146,37 +178,40 @@ impl Shared {
                 }
                 continue;
             };
-            let merged = self.insist("merging", &self.merging_trouble, || self.merge_sealed(run.clone()));
-            let Some(merged) = merged else { return };
-            retired.extend(merged);
-            self.tail.signal.notify();
+            match self.merge_sealed(run.clone()) {
+                Ok(merged) => {
+                    retired.extend(merged);
+                    pause = RETRY_AFTER;
+                    if damaged.is_empty() {
+                        self.merging_trouble.set(None);
+                    }
+                    self.tail.signal.notify();
+                }
+                Err(SealError::Stopping) => return,
+                Err(error) => {
+                    let chain = crate::sequencer::chain(&error);
+                    tracing::error!(error = %chain, "merging sealed segments failed");
+                    self.merging_trouble.set(Some(format!("merging fails: {chain}")));
+                    let known = damaged.len();
+                    self.find_damaged(run, &mut damaged);
+                    if damaged.len() == known && !self.tail.signal.pause(pause) {
+                        return;
+                    }
+                    pause = (2 * pause).min(MERGE_RETRY_AFTER_MAX);
+                }
+            }
         }
     }
 
-    /// Does it until it is done; `None` if the server stops before.
-    fn insist<T>(&self, what: &str, trouble: &Trouble, mut attempt: impl FnMut() -> Result<T, SealError>) -> Option<T> {
-        let mut failed = false;
-        loop {
-            match attempt() {
-                Ok(done) => {
-                    trouble.set(None);
-                    if failed {
-                        tracing::info!("{what} works again");
-                    }
-                    return Some(done);
-                }
-                Err(SealError::Stopping) => return None,
-                Err(error) => {
-                    let chain = crate::sequencer::chain(&error);
-                    if !failed {
-                        tracing::error!(error = %chain, "{what} failed, and is tried again");
-                    }
-                    failed = true;
-                    trouble.set(Some(format!("{what} fails: {chain}")));
-                    if !self.tail.signal.pause(RETRY_AFTER) {
-                        return None;
-                    }
-                }
+    /// Which of a run of sealed segments can't be merged: those of which a page is damaged. The others are
+    /// merged without them.
+    fn find_damaged(&self, run: Range<usize>, damaged: &mut Vec<String>) {
+        let view = self.tail.view();
+        for sealed in view.sealed.get(run).unwrap_or_default() {
+            if let Err(error @ SegmentError::Corrupt { .. }) = sealed.whole().verify() {
+                tracing::error!(segment = %sealed.name, %error, "a segment is damaged: restore it from a backup");
+                self.merging_trouble.set(Some(format!("segment {} is damaged: restore it from a backup", sealed.name)));
+                damaged.push(sealed.name.clone());
             }
         }
     }
@@ -185,6 +220,13 @@ impl Shared {
         let view = self.tail.view();
         let frozen: Vec<Segment> =
             view.frozen.iter().take_while(|segment| segment.positions().end <= mark.position).cloned().collect();
+        let begin = view.sealed_until();
+        let from = frozen.first().map_or(mark.position, |segment| segment.positions().start);
+        let until = frozen.last().map_or(begin, |segment| segment.positions().end);
+        // What is trimmed is what was sealed: nothing else has a copy of it.
+        if (from, until) != (begin, mark.position) && !(frozen.is_empty() && begin == mark.position) {
+            return Err(SealError::Cut { from, until, begin, end: mark.position });
+        }
         let sealed = if frozen.is_empty() { None } else { Some(self.write(&frozen)?) };
         self.reach("seal.written");
         let mut changes = Vec::new();
@@ -230,7 +272,7 @@ impl Shared {
         Ok(neighbours.to_vec())
     }
 
-    /// t2: writes segments into one blob, and opens it.
+    /// t2: writes segments into one blob, opens it, and reads it back.
     fn write(&self, segments: &[Segment]) -> Result<Sealed, SealError> {
         let (first, end) = (segments.first(), segments.last());
         let first = first.map_or(0, |segment| segment.positions().start);
@@ -261,7 +303,7 @@ impl Shared {
             return Err(error.into());
         }
         let descriptor = Descriptor::of(&written, segments);
-        let opened = self.shelf.open(&name, descriptor);
+        let opened = self.shelf.open(&name, descriptor).and_then(|opened| opened.whole().verify().map(|()| opened));
         if opened.is_err() {
             let _ = self.shelf.blobs.delete(&name);
         }

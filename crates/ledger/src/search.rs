@@ -2,16 +2,23 @@
 //!
 //! **Invariant:** a part answers for its own rows only; parts follow each other by position, so the
 //! newest events of a list by place are in the last parts.
+//! **Invariant:** a page takes memory for no more than [`SCATTERED_SKIP_MAX`] matches that it skips, a
+//! few times over, however many there are.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use annals_model::{Direction, Event, Fault, Filter, Order, OrderField, Time};
+use annals_model::{Direction, Event, Fault, FaultKind, Filter, Order, OrderField, Time};
 use annals_segment::{Key, Logs, Row, Rows, Segment, SegmentError};
 
 use crate::Shared;
-use crate::scene::unread;
+use crate::scene::{Deadline, unread};
 use crate::tail::{Fresh, FreshRow};
+
+/// Matches that a page may skip where they lie in no order, so that all of them have to be collected.
+const SCATTERED_SKIP_MAX: u64 = 1_000_000;
+/// Fresh events that are scanned between two looks at the time.
+const SCAN_ROWS: usize = 1_024;
 
 /// What is looked for.
 pub(crate) struct Wanted<'q> {
@@ -41,7 +48,7 @@ enum Source<'v> {
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'v> {
     Segment(&'v Segment),
-    Fresh(&'v Arc<Fresh>),
+    Fresh(&'v Arc<Fresh>, &'v Deadline),
 }
 
 impl<'v> Place<'v> {
@@ -51,13 +58,20 @@ impl<'v> Place<'v> {
             Place::Segment(segment) => {
                 Part::Segment { segment, rows: segment.search(wanted.logs, positions, wanted.filter)? }
             }
-            Place::Fresh(fresh) => {
-                let of_log = fresh.rows(positions).filter(|row| wanted.logs.contains(row.row.log));
-                let matching = of_log.filter(|row| {
-                    !wanted.filter.rules_out(&row.row.canonical)
+            Place::Fresh(fresh, deadline) => {
+                let mut rows = Vec::new();
+                for (at, row) in fresh.rows(positions).enumerate() {
+                    if at.is_multiple_of(SCAN_ROWS) {
+                        deadline.check()?;
+                    }
+                    if wanted.logs.contains(row.row.log)
+                        && !wanted.filter.rules_out(&row.row.canonical)
                         && wanted.filter.matches(&row.content, row.row.time_recorded)
-                });
-                Part::Fresh { rows: matching.map(|row| (row.key(), row)).collect() }
+                    {
+                        rows.push((row.key(), row));
+                    }
+                }
+                Part::Fresh { rows }
             }
         })
     }
@@ -128,44 +142,85 @@ impl<'v> Part<'v> {
 }
 
 /// The page that begins after a key and a number of matches, of parts in ascending order.
+///
+/// # Errors
+///
+/// A limit if more than [`SCATTERED_SKIP_MAX`] matches would have to be collected to skip them; else as
+/// for a page.
 pub(crate) fn select<'v>(
     parts: &[Part<'v>],
     order: &Order,
     after: Option<&Key>,
     skip: u64,
     limit: usize,
-) -> Result<Vec<Pick<'v>>, SegmentError> {
+) -> Result<Vec<Pick<'v>>, Fault> {
     let matching: Vec<&Part> = parts.iter().filter(|part| part.len() > 0).collect();
-    if let Some(direction) = walkable(&matching, order) {
-        let (mut skip, mut picks) = (skip, Vec::new());
-        let in_direction: Box<dyn Iterator<Item = &&Part>> = match direction {
-            Direction::Ascending => Box::new(matching.iter()),
-            Direction::Descending => Box::new(matching.iter().rev()),
-        };
-        for part in in_direction {
-            if picks.len() == limit {
-                break;
-            }
-            let count = part.count_after(order, after)?;
-            if skip >= count {
-                skip -= count;
-            } else {
-                picks.extend(part.select(order, after, skip, limit - picks.len())?);
-                skip = 0;
-            }
-        }
-        return Ok(picks);
+    if limit == 0 || skip >= matching.iter().map(|part| part.len()).sum() {
+        return Ok(Vec::new());
     }
-    let (start, skip) = seek(&matching, order, after, skip)?;
+    if let Some(direction) = walkable(&matching, order) {
+        return walk(&matching, order, direction, after, skip, limit);
+    }
+    let (start, skip) = seek(&matching, order, after, skip).map_err(unread)?;
     let after = start.as_ref().or(after);
-    let matches: u64 = matching.iter().map(|part| part.len()).sum();
-    let skip = usize::try_from(skip.min(matches)).unwrap_or(usize::MAX);
+    check_scattered(skip)?;
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let wanted = skip.saturating_add(limit);
+    let compare = |a: &Pick, b: &Pick| a.key.compare(&b.key, order);
     let mut picks: Vec<Pick> = Vec::new();
     for part in matching {
-        picks.extend(part.select(order, after, 0, skip.saturating_add(limit))?);
+        picks.extend(part.select(order, after, 0, wanted).map_err(unread)?);
+        // Only once there are twice as many, so that each is moved a few times and not once per part.
+        if picks.len() / 2 >= wanted {
+            picks.select_nth_unstable_by(wanted - 1, compare);
+            picks.truncate(wanted);
+        }
     }
-    picks.sort_by(|a, b| a.key.compare(&b.key, order));
+    picks.sort_unstable_by(compare);
     Ok(picks.into_iter().skip(skip).take(limit).collect())
+}
+
+/// The page, of parts that give the order one after the other.
+fn walk<'v>(
+    parts: &[&Part<'v>],
+    order: &Order,
+    direction: Direction,
+    after: Option<&Key>,
+    mut skip: u64,
+    limit: usize,
+) -> Result<Vec<Pick<'v>>, Fault> {
+    let mut picks = Vec::new();
+    let in_direction: Box<dyn Iterator<Item = &&Part>> = match direction {
+        Direction::Ascending => Box::new(parts.iter()),
+        Direction::Descending => Box::new(parts.iter().rev()),
+    };
+    for part in in_direction {
+        if picks.len() == limit {
+            break;
+        }
+        let count = part.count_after(order, after).map_err(unread)?;
+        if skip >= count {
+            skip -= count;
+            continue;
+        }
+        if !part.counts_fast(order) {
+            check_scattered(skip)?;
+        }
+        picks.extend(part.select(order, after, skip, limit - picks.len()).map_err(unread)?);
+        skip = 0;
+    }
+    Ok(picks)
+}
+
+fn check_scattered(skip: u64) -> Result<(), Fault> {
+    if skip <= SCATTERED_SKIP_MAX {
+        return Ok(());
+    }
+    let what = format!(
+        "at most {SCATTERED_SKIP_MAX} events can be skipped in this order: narrow the time or the filter, or follow the \
+         cursors of the pages"
+    );
+    Err(Fault::new(FaultKind::Limit, what).at_member("offset"))
 }
 
 /// A key far into the list, with fewer than [`SEEK`] of the `skip` matches left to be skipped after it.

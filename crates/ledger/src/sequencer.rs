@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use annals_model::{Appended, Fault, FaultKind, SYSTEM_ORGANIZATION, Time};
@@ -32,6 +33,8 @@ use crate::{Shared, stopped};
 
 /// How often an unknown result is asked for before the callers are told that it isn't known.
 const SETTLE_TRIES: usize = 3;
+/// Events of so many bytes are sealed, though they are few.
+const SEAL_BYTES: u64 = 256 * 1024 * 1024;
 /// Events that wait so long are sealed, though they are few, in microseconds: 15 minutes.
 const SEAL_AGE_US: u64 = 15 * 60 * 1_000_000;
 /// How often it is looked whether they do.
@@ -61,6 +64,7 @@ pub(crate) struct Sequencer {
 #[derive(Default)]
 struct Unmarked {
     events: u64,
+    bytes: u64,
     logs: BTreeSet<u32>,
     /// When the first of it came, by the clock of time passed.
     since_us: u64,
@@ -273,9 +277,10 @@ impl Sequencer {
             }
         }
         self.unmarked.note(&staged.rows, self.shared.clock.elapsed_us());
+        self.shared.unsealed_bytes.fetch_add(bytes_of(&staged.rows), Ordering::Relaxed);
         // Last, so that whoever sees an event finds its action in the catalogue.
         self.shared.tail.push(staged.rows);
-        if self.unmarked.events >= self.shared.seal_events {
+        if self.unmarked.events >= self.shared.seal_events || self.unmarked.bytes >= SEAL_BYTES {
             self.mark();
         }
     }
@@ -289,6 +294,7 @@ impl Sequencer {
             position: self.position,
             time: self.time.last(),
             heads: unmarked.logs.into_iter().map(head).collect(),
+            bytes: unmarked.bytes,
         });
         self.shared.tail.cut();
     }
@@ -363,8 +369,14 @@ impl Unmarked {
             self.since_us = now_us;
         }
         self.events += rows.len() as u64;
+        self.bytes += bytes_of(rows);
         self.logs.extend(rows.iter().map(|row| row.row.log));
     }
+}
+
+/// The bytes of the events' texts.
+fn bytes_of(rows: &[crate::tail::FreshRow]) -> u64 {
+    rows.iter().map(|row| row.row.canonical.len() as u64).sum()
 }
 
 fn finish(stage: Stage, sequence: u64, encoder: &mut RowEncoder) -> Result<Staged, Fault> {

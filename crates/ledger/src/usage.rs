@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annals_model::Fault;
+use annals_segment::{LogRange, Segment, SegmentError};
 
 use crate::Ledger;
 use crate::scene::unread;
+use crate::sequencer::chain;
 
 /// What an organization takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,22 +23,23 @@ pub struct Usage {
 }
 
 impl Ledger {
-    /// What each organization that has events takes on disk, ascending by id.
+    /// What each organization that has events takes on disk, ascending by id. What lies in a part of the
+    /// history that can't be read or is damaged is not counted, with a warning in the log.
     ///
     /// # Errors
     ///
-    /// As for a page.
+    /// Past its deadline if it took too long.
     pub fn usage(&self) -> Result<Vec<Usage>, Fault> {
         let shared = &self.shared;
         let committed = shared.tail.committed();
-        let view = shared.tail.view();
+        let (view, deadline) = (shared.tail.view(), shared.deadline());
         let mut usage: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
         let mut add = |organization: Arc<str>, events: u64, bytes: u64| {
             let entry = usage.entry(organization).or_default();
             *entry = (entry.0 + events, entry.1 + bytes);
         };
         for sealed in &view.sealed {
-            let logs = sealed.segment().logs().map_err(unread)?;
+            let logs = logs(&deadline.over(sealed.segment()))?;
             let texts: u64 = logs.iter().map(|log| log.text_bytes).sum();
             let rest = u128::from(sealed.descriptor.bytes.saturating_sub(texts));
             let rows = u128::from(sealed.descriptor.rows.max(1));
@@ -47,14 +50,35 @@ impl Ledger {
             }
         }
         for segment in &view.frozen {
-            for log in segment.logs().map_err(unread)? {
+            for log in logs(&deadline.over(segment))? {
                 add(log.organization, u64::from(log.rows.end - log.rows.start), log.text_bytes);
             }
         }
-        for row in view.fresh.iter().flat_map(|fresh| fresh.rows(0..committed)) {
-            add(shared.tail.logs.name(row.row.log), 1, row.row.canonical.len() as u64);
+        for fresh in &view.fresh {
+            deadline.check().map_err(unread)?;
+            for row in fresh.rows(0..committed) {
+                add(shared.tail.logs.name(row.row.log), 1, row.row.canonical.len() as u64);
+            }
         }
         let of = |(organization, (events, bytes))| Usage { organization, events, bytes };
         Ok(usage.into_iter().map(of).collect())
+    }
+}
+
+/// What a segment holds of each log; nothing if that can't be read.
+fn logs(segment: &Segment) -> Result<Vec<LogRange>, Fault> {
+    match segment.logs() {
+        Err(SegmentError::Late) => Err(unread(SegmentError::Late)),
+        Err(error) => {
+            let positions = segment.positions();
+            tracing::warn!(
+                error = %chain(&error),
+                from = positions.start,
+                until = positions.end,
+                "what organizations take is told without the events of a segment that can't be read"
+            );
+            Ok(Vec::new())
+        }
+        logs => logs.map_err(unread),
     }
 }

@@ -64,11 +64,13 @@ pub const COMMIT_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const CLOCK_AHEAD_US_MAX: i64 = 3_600 * 1_000_000;
 /// How long one query may take, in milliseconds.
 pub const QUERY_TIME_MS_MAX: u64 = 10_000;
+/// Committed events that are not sealed yet, before more are refused.
+pub const UNSEALED_EVENTS_MAX: u64 = 1_048_576;
+/// Their bytes, before compression.
+pub const UNSEALED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Buckets of one histogram.
 pub const HISTOGRAM_BUCKETS_MAX: usize = 1_000;
 /// Values that one facet tells.
 pub const FACET_VALUES_MAX: usize = 1_000;
-/// Committed events that are not sealed yet, before more are refused.
-pub const UNSEALED_EVENTS_MAX: u64 = 1_048_576;
 /// Different values that one facet counts.
 pub const FACET_DISTINCT_MAX: usize = 1_000_000;

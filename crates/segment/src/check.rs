@@ -35,6 +35,20 @@ impl Sum {
 }
 
 impl Segment {
+    /// Reads every page that the segment has, and its checksum.
+    ///
+    /// # Errors
+    ///
+    /// The first damage, or as for all reading.
+    pub fn verify(&self) -> Result<(), SegmentError> {
+        for (_, table) in self.footer.all_tables() {
+            for entry in table.all(&*self.source)?.iter().chain(table.own_pages()) {
+                self.source.packed(entry.page).map_err(|error| error.in_section(table.section))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every page and compares all that is kept of the events with the events themselves. `event`
     /// is called with every event, by log and index; `report` with everything that is wrong.
     pub fn check(&self, event: &mut dyn FnMut(&Row, &Content), report: &mut dyn FnMut(SegmentError)) {

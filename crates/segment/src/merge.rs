@@ -3,6 +3,7 @@
 //! **Invariant:** the merged segment answers as one that was built from all the events.
 //! **Invariant:** memory grows with the number of rows by some bytes each, and not with what is in
 //! them.
+//! **Invariant:** no row is lost: where a segment's pages do not agree on its rows, merging fails.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use crate::build::{EVENT_IDS, Entry, Placed, REQUEST_IDS, finish_blocks};
 use crate::columns::to_time;
 use crate::dictionary::{self, Dictionary};
 use crate::file::{FileWriter, Written};
-use crate::footer::{DICTIONARIES, Footer};
+use crate::footer::{DICTIONARIES, Footer, Tables};
 use crate::ids;
 use crate::memory::MemoryPages;
-use crate::page::Sink;
+use crate::page::{PageRef, Sink};
 use crate::places::PlacesReader;
 use crate::runs::Run;
+use crate::table::Table;
 use crate::{Cause, Segment, SegmentError};
 
 /// Rows by position that are looked at at once.
@@ -45,7 +47,7 @@ impl Segment {
     /// # Errors
     ///
     /// [`SegmentError::OutOfOrder`] unless they follow each other, [`SegmentError::TooLarge`], or as for
-    /// all reading.
+    /// all reading: [`SegmentError::Corrupt`] also where what was read contradicts itself.
     pub fn merge(segments: &[Segment]) -> Result<Segment, SegmentError> {
         let mut sink = MemoryPages::building(true)?;
         let footer = merge(segments, &mut sink)?;
@@ -98,7 +100,14 @@ fn merge(segments: &[Segment], sink: &mut dyn Sink) -> Result<Footer, SegmentErr
 fn plan(segments: &[&Segment]) -> Result<Plan, SegmentError> {
     let mut parts: Vec<Part> = Vec::new();
     for (at, segment) in segments.iter().enumerate() {
-        parts.extend(segment.runs().all()?.into_iter().map(|run| Part { segment: at, run }));
+        let (table, runs) = (&segment.footer.tables.runs, segment.runs().all()?);
+        let mut end = 0;
+        for run in &runs {
+            check(run.rows.start == end, table, "its logs leave rows out")?;
+            end = run.rows.end;
+        }
+        check(end == segment.len(), table, "its logs end before its rows do, or after")?;
+        parts.extend(runs.into_iter().map(|run| Part { segment: at, run }));
     }
     // Stable, so that a log's parts stay in the order of their segments.
     parts.sort_by_key(|part| part.run.log);
@@ -116,8 +125,13 @@ fn plan(segments: &[&Segment]) -> Result<Plan, SegmentError> {
     Ok(Plan { parts, moves })
 }
 
+/// Says what is wrong with a table unless its pages fit.
+fn check(fits: bool, table: &Table, what: &'static str) -> Result<(), SegmentError> {
+    if fits { Ok(()) } else { Err(SegmentError::corrupt(table.section, PageRef::default(), what)) }
+}
+
 fn place(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dyn Sink) -> Result<(), SegmentError> {
-    let mut placed = Placed::new();
+    let (mut placed, names) = (Placed::new(), Tables::default());
     let mut columns: Vec<_> = segments
         .iter()
         .map(|segment| {
@@ -137,7 +151,10 @@ fn place(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dyn
                 status: u16::try_from(status.get(row)?).unwrap_or_default(),
                 id_time: None,
             };
-            placed.push(sink, entry, || Arc::clone(&run.organization))?;
+            let pushed = placed.push(sink, entry, || Arc::clone(&run.organization));
+            // Only a part's first row can be out of order with another segment's.
+            let of_part = |error| if row == run.rows.start { error } else { damaged(error, &names.position) };
+            pushed.map_err(of_part)?;
         }
         placed.add_ids(run.ids);
     }
@@ -148,15 +165,30 @@ fn place(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dyn
         while next < segment.len() {
             let piece: Range<u32> = next..segment.len().min(next + PLACES);
             next = piece.end;
-            let rows = places.rows(piece)?;
-            by_position.extend(rows.into_iter().filter_map(|row| moves.get(row as usize).copied()));
+            for row in places.rows(piece)? {
+                let row = moves.get(row as usize).copied();
+                check(row.is_some(), &segment.footer.tables.places, "a position has a row that isn't there")?;
+                by_position.extend(row);
+            }
         }
     }
-    placed.finish(footer, by_position, sink)
+    // The segments follow each other, so it is within one that rows don't.
+    placed.finish(footer, by_position, sink).map_err(|error| damaged(error, &names.places))
+}
+
+/// What is out of order within one segment was not written so.
+fn damaged(error: SegmentError, table: &Table) -> SegmentError {
+    match error {
+        SegmentError::OutOfOrder { .. } => {
+            SegmentError::corrupt(table.section, PageRef::default(), "the rows of a log are out of order")
+        }
+        other => other,
+    }
 }
 
 fn blocks(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dyn Sink) -> Result<(), SegmentError> {
-    let mut merged = BlocksBuilder::new();
+    let (mut merged, names) = (BlocksBuilder::new(), Tables::default());
+    let table = &names.blocks;
     let readers: Vec<BlocksReader> = segments.iter().map(|segment| segment.blocks()).collect();
     // The blocks of each segment in the order of its rows, which is that of its parts.
     let mut rest =
@@ -168,16 +200,22 @@ fn blocks(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dy
             log = Some(run.log);
         }
         let (Some(reader), Some(rest)) = (readers.get(*segment), rest.get_mut(*segment)) else { continue };
+        let mut next = run.rows.start;
         while let Some(block) = rest.next_if(|block| block.rows.start < run.rows.end) {
+            let fits = block.rows.start == next && next < block.rows.end && block.rows.end <= run.rows.end;
+            check(fits, table, "a block does not hold the next rows of its log")?;
+            next = block.rows.end;
             if merged.adopt(sink, &reader.packed(&block)?, block.rows.end - block.rows.start)? {
                 continue;
             }
             let decoded = reader.block(&block)?;
             for row in block.rows {
-                let (text, secret) = decoded.row(row).unwrap_or_default();
+                let missing = || SegmentError::corrupt(table.section, block.page, "it does not hold one of its rows");
+                let (text, secret) = decoded.row(row).ok_or_else(missing)?;
                 merged.push(sink, text, secret)?;
             }
         }
+        check(next == run.rows.end, table, "there is no block for the last rows of a log")?;
     }
     finish_blocks(merged, footer, sink)
 }

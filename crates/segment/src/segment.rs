@@ -197,15 +197,20 @@ impl Segment {
     ///
     /// As for all reading.
     pub fn find_id(&self, id: &EventId) -> Result<Vec<u32>, SegmentError> {
-        let times = &self.footer.id_times;
-        let possible = match id.carried_ms {
-            Some(ms) => times.carried.is_some_and(|(min, max)| min <= ms && ms <= max),
-            None => times.others > 0,
-        };
-        if !possible {
+        if !self.may_hold_id(id) {
             return Ok(Vec::new());
         }
         ids::find(&self.footer.event_ids, &*self.source, ids::hash(self.footer.hash_key, id.text))
+    }
+
+    /// Whether an event could carry an id, told by the times that ids carry alone: nothing is read.
+    #[must_use]
+    pub fn may_hold_id(&self, id: &EventId) -> bool {
+        let times = &self.footer.id_times;
+        match id.carried_ms {
+            Some(ms) => times.carried.is_some_and(|(min, max)| min <= ms && ms <= max),
+            None => times.others > 0,
+        }
     }
 
     /// What some rows are ordered by.

@@ -75,6 +75,16 @@ struct Inner {
     waiting: AtomicUsize,
 }
 
+/// Reads wait.
+pub(crate) struct Held<'d>(&'d Inner);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.released.notify_all();
+    }
+}
+
 impl Disturbed {
     pub(crate) fn new(store: Store) -> Disturbed {
         let inner = Inner {
@@ -118,14 +128,10 @@ impl Disturbed {
         std::mem::take(&mut *self.inner.snapshots.lock().expect("no panic"))
     }
 
-    /// Lets reads of blobs wait, by threads called [`HELD`].
-    pub(crate) fn hold(&self) {
+    /// Lets reads of blobs wait, by threads called [`HELD`], until what this gives is dropped.
+    pub(crate) fn hold(&self) -> Held<'_> {
         *self.inner.held.lock().expect("no panic") = true;
-    }
-
-    pub(crate) fn release(&self) {
-        *self.inner.held.lock().expect("no panic") = false;
-        self.inner.released.notify_all();
+        Held(&self.inner)
     }
 
     /// How many reads have waited.

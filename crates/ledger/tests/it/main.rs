@@ -8,6 +8,7 @@ mod damage;
 mod deadline;
 mod disturb;
 mod faults;
+mod fsck;
 mod history;
 mod model;
 mod readers;

@@ -9,6 +9,7 @@
 mod check;
 mod events;
 mod ids;
+mod merge;
 mod model;
 mod order;
 mod rows;

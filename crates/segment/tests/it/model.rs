@@ -25,7 +25,8 @@ impl List {
         cuts.sort_unstable();
         let mut pieces: Vec<Segment> = cuts.windows(2).map(|cut| build(&self.0[cut[0]..cut[1]])).collect();
         let rest = pieces.split_off(first.min(pieces.len()));
-        let early = if first % 2 == 0 { Segment::merge(&pieces).expect("neighbours") } else { in_file(&pieces) };
+        let early =
+            if first.is_multiple_of(2) { Segment::merge(&pieces).expect("neighbours") } else { in_file(&pieces) };
         Segment::merge(&[vec![early], rest].concat()).expect("neighbours")
     }
 

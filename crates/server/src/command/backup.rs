@@ -28,7 +28,8 @@ use crate::data::{self, PARTIAL};
 ///
 /// The copy is of one moment: every event that was acknowledged before the command began is in it. It
 /// is a data folder like any other, on disk when the command ends: check it by annals fsck --data DIR;
-/// to restore it, serve it, or copy it to where the server's folder was. A server on a copy goes on by
+/// to restore it, serve it, or copy it into an empty folder: never over one that was in use, since what a
+/// crash left there would be taken for newer. A server on a copy goes on by
 /// itself: don't let two go on under the same name. It holds the hashes of keys and all events, so keep
 /// it as safe as the original.
 ///

@@ -1,0 +1,83 @@
+//! Merging of segments whose pages are not what was written.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use annals_model::{Filter, Order};
+use annals_segment::{Logs, Packed, PageRef, Segment, SegmentError, Source};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+
+use crate::events;
+
+/// Gives other bytes than were written, in one place.
+struct Lying {
+    inner: Arc<dyn Source>,
+    lie: Option<Lie>,
+    asked: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lie {
+    page: u64,
+    byte: usize,
+    mask: u8,
+}
+
+impl Source for Lying {
+    fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        self.asked.lock().expect("no panic").insert(at.offset);
+        let mut page = self.inner.page(at)?.to_vec();
+        if let Some(lie) = self.lie.filter(|lie| lie.page == at.offset) {
+            let byte = lie.byte % page.len().max(1);
+            page.iter_mut().skip(byte).take(1).for_each(|byte| *byte ^= lie.mask);
+        }
+        Ok(page.into())
+    }
+
+    fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
+        self.inner.packed(at)
+    }
+}
+
+fn lying(segment: &Segment, lie: Option<Lie>) -> (Segment, Arc<Mutex<BTreeSet<u64>>>) {
+    let asked = Arc::default();
+    (segment.through(|inner| Arc::new(Lying { inner, lie, asked: Arc::clone(&asked) })), asked)
+}
+
+#[test]
+fn merging_bad_pages_fails_as_damage_or_loses_no_row() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut dice = move |below: usize| (0..below.max(1)).new_tree(&mut runner).expect("a number").current();
+    let list = {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        events::list(300..301).new_tree(&mut runner).expect("a list").current()
+    };
+    let [first, second] = [0..150, 150..300].map(|range| crate::model::List(list.0[range].to_vec()).build());
+    let (whole, asked) = lying(&first, None);
+    Segment::merge(&[whole, second.clone()]).expect("neighbours");
+    let pages: Vec<u64> = asked.lock().expect("no panic").iter().copied().collect();
+    let mut damaged = BTreeSet::new();
+    for page in pages {
+        for _ in 0..60 {
+            let lie = Lie { page, byte: dice(1 << 16), mask: [1, 2, 0x80, 0xff][dice(4)] };
+            let (bad, _) = lying(&first, Some(lie));
+            match Segment::merge(&[bad, second.clone()]) {
+                Err(SegmentError::Corrupt { section, .. }) => {
+                    damaged.insert(section);
+                }
+                // A log that has no gap itself, but seems to have one between the segments.
+                Err(error) => assert!(matches!(error, SegmentError::OutOfOrder { .. }), "{lie:?}: {error}"),
+                Ok(merged) => {
+                    let all = merged.search(Logs::All, 0..u64::MAX, &Filter::default()).expect("whole");
+                    let rows = all.select(&merged, &Order::newest(), None, 0, usize::MAX).expect("whole");
+                    assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), 300, "{lie:?}");
+                    assert_eq!(merged.rows(&rows).expect("whole").len(), 300, "{lie:?}");
+                }
+            }
+        }
+    }
+    for section in ["rows by position", "logs", "events"] {
+        assert!(damaged.contains(section), "{section} not among {damaged:?}");
+    }
+}
