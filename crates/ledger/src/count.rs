@@ -242,6 +242,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn values_that_are_too_long_together_are_refused_and_no_more_of_them_is_kept() {
+        let mut tally = Tally::default();
+        let length = 32 * 1024;
+        let fitting = FACET_TEXT_BYTES_MAX / length;
+        let value = |number: usize| format!("{number:length$}");
+        (0..fitting).for_each(|number| tally.add(&value(number), 1));
+        tally.add(&value(0), 1);
+        assert_eq!((tally.text_bytes, tally.counts.get(&value(0))), (FACET_TEXT_BYTES_MAX, Some(&2)));
+        assert_eq!(tally.check(Field::ActorName), Ok(()));
+        (0..3).for_each(|number| tally.add(&value(fitting + number), 1));
+        assert_eq!(tally.counts.len(), fitting + 1);
+        let fault = tally.check(Field::ActorName).expect_err("too long");
+        assert_eq!(fault.kind, FaultKind::Limit);
+        assert!(fault.message.contains(&FACET_TEXT_BYTES_MAX.to_string()), "{fault}");
+    }
+
+    #[test]
     fn buckets_are_the_shortest_that_are_not_too_many() {
         let plan = |first_s: i64, last_s: i64, buckets| {
             let plan = Plan::new((Time::from_s(first_s), Time::from_s(last_s)), buckets);

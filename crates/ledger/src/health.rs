@@ -46,6 +46,7 @@ impl Shared {
             ready: trouble.is_none(),
             detail: trouble
                 .or_else(|| self.sealing_trouble.what())
+                .or_else(|| self.shelf.damage.what())
                 .or_else(|| self.merging_trouble.what())
                 .or_else(|| self.journal.warning())
                 .unwrap_or_else(|| "ok".to_owned()),

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
-use annals_model::{Event, Fault, Time};
 use annals_merkle::Frontier;
+use annals_model::{Event, Fault, Time};
 use annals_store::row::{HeadChange, RowBody, RowDecoder, RowEncoder, RowError, Secret};
 use annals_store::{BlobError, BlobInfo, Blobs, Journal, JournalError, Row, StateKind};
 

@@ -9,6 +9,8 @@ use annals_segment::{Bytes, Cause, Packed, PageRef, Segment, SegmentError, Sourc
 use annals_store::{Blobs, PageCache, PageKey};
 use serde::{Deserialize, Serialize};
 
+use crate::health::Trouble;
+
 /// What the journal keeps of a sealed segment, under the name of its blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Descriptor {
@@ -40,6 +42,8 @@ pub(crate) struct Shelf {
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) cache: Arc<PageCache>,
     next_blob: AtomicU64,
+    /// The last segment in which damage was met.
+    pub(crate) damage: Arc<Trouble>,
 }
 
 impl Descriptor {
@@ -68,7 +72,12 @@ impl Descriptor {
 
 impl Shelf {
     pub(crate) fn new(blobs: Arc<dyn Blobs>, cache_bytes: usize) -> Shelf {
-        Shelf { blobs, cache: Arc::new(PageCache::new(cache_bytes)), next_blob: AtomicU64::new(0) }
+        Shelf {
+            blobs,
+            cache: Arc::new(PageCache::new(cache_bytes)),
+            next_blob: AtomicU64::new(0),
+            damage: Arc::default(),
+        }
     }
 
     /// Opens a sealed segment: reads its footer.
@@ -90,8 +99,11 @@ impl Shelf {
         }
         let blob = self.next_blob.fetch_add(1, Ordering::Relaxed);
         let cache = Arc::clone(&self.cache);
+        let (name, damage) = (Arc::from(name), Arc::clone(&self.damage));
+        let named = Named { name: Arc::clone(&name), damage };
+        let whole = whole.through(|inner| Arc::new(Watched { inner, named }));
         let segment = whole.through(|inner| Arc::new(Cached { blob, inner, cache }));
-        Ok(Sealed { name: name.to_owned(), descriptor, segment, whole, blob })
+        Ok(Sealed { name: name.to_string(), descriptor, segment, whole, blob })
     }
 
     /// Forgets what was read of a segment.
@@ -130,6 +142,39 @@ struct Blob {
 impl Bytes for Blob {
     fn read(&self, range: std::ops::Range<u64>) -> Result<Vec<u8>, Cause> {
         self.blobs.read(&self.name, range).map_err(|error| Arc::new(error) as Cause)
+    }
+}
+
+/// Whose pages they are, and where damage is told.
+struct Named {
+    name: Arc<str>,
+    damage: Arc<Trouble>,
+}
+
+/// Pages of which damage is told, with the name of their segment.
+struct Watched {
+    inner: Arc<dyn Source>,
+    named: Named,
+}
+
+impl Watched {
+    fn tell<T>(&self, read: Result<T, SegmentError>) -> Result<T, SegmentError> {
+        if let Err(error @ SegmentError::Corrupt { .. }) = &read {
+            let name = &self.named.name;
+            tracing::error!(segment = %name, %error, "a segment is damaged: restore it from a backup");
+            self.named.damage.set(Some(format!("segment {name} is damaged: restore it from a backup")));
+        }
+        read
+    }
+}
+
+impl Source for Watched {
+    fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        self.tell(self.inner.page(at))
+    }
+
+    fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
+        self.tell(self.inner.packed(at))
     }
 }
 

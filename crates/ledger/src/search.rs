@@ -320,3 +320,86 @@ impl Shared {
         Ok(rows.into_iter().flatten().map(|row| self.event(row)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fresh_row() -> FreshRow {
+        let row = Row {
+            log: 0,
+            index: 0,
+            position: 0,
+            time_recorded: Time::default(),
+            canonical: Arc::from([]),
+            secret: Arc::from([]),
+        };
+        FreshRow { row, content: Arc::default() }
+    }
+
+    fn orders() -> [Order; 3] {
+        let down = Direction::Descending;
+        let by = |field| Order(vec![(field, down)]);
+        [by(OrderField::Status), by(OrderField::TimeOccurred), Order::newest()]
+    }
+
+    /// Parts with so many matches each, whose times and statuses follow no order.
+    fn parts<'v>(row: &'v FreshRow, lengths: &[u16], salt: u64) -> Vec<Part<'v>> {
+        let mut positions = 0_u64..;
+        let part = |length: &u16| {
+            let rows = positions.by_ref().take(usize::from(*length)).map(|position| {
+                let mixed = (position ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let time = Time::from_us(i64::try_from(mixed >> 50).expect("small"));
+                (Key { time, status: u16::try_from(mixed & 3).expect("small"), position }, row)
+            });
+            Part::Fresh { rows: rows.collect() }
+        };
+        lengths.iter().map(part).collect()
+    }
+
+    fn keys(parts: &[Part]) -> Vec<Key> {
+        let rows = parts.iter().map(|part| match part {
+            Part::Fresh { rows } => rows.iter().map(|(key, _)| *key),
+            Part::Segment { .. } => unreachable!("only fresh ones are made"),
+        });
+        rows.flatten().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_of_any_parts_is_that_of_one_sorted_list(
+            lengths in prop::collection::vec(0_u16..700, 0..8), salt: u64, skip in 0_u64..4_000, limit in 0_usize..50,
+        ) {
+            let row = fresh_row();
+            let parts = parts(&row, &lengths, salt);
+            for order in orders() {
+                let mut sorted = keys(&parts);
+                sorted.sort_by(|a, b| a.compare(b, &order));
+                let expect = sorted.into_iter().skip(usize::try_from(skip).expect("small")).take(limit);
+                let picks = select(&parts, &order, None, skip, limit).expect("within the limit");
+                prop_assert_eq!(
+                    picks.iter().map(|pick| pick.key.position).collect::<Vec<_>>(),
+                    expect.map(|key| key.position).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn more_matches_than_can_be_collected_are_not_skipped_unless_they_lie_in_order() {
+        let row = fresh_row();
+        let parts = parts(&row, &[u16::MAX; 17], 1);
+        let total: u64 = parts.iter().map(Part::len).sum();
+        assert!(total > SCATTERED_SKIP_MAX + 1);
+        let [by_status, _, by_place] = orders();
+        let select = |order: &Order, skip: u64| select(&parts, order, None, skip, 2).map(|picks| picks.len());
+        assert_eq!(select(&by_status, SCATTERED_SKIP_MAX), Ok(2));
+        let fault = select(&by_status, SCATTERED_SKIP_MAX + 1).expect_err("too far");
+        assert_eq!(fault.kind, FaultKind::Limit);
+        assert!(fault.message.contains("1000000") && fault.message.contains("cursors"), "{fault}");
+        assert_eq!(select(&by_status, total), Ok(0));
+        assert_eq!(select(&by_place, total - 1), Ok(1));
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails panics")]
 #![allow(clippy::duplicate_mod, reason = "the same rules hold whatever of the events is fresh, frozen or sealed")]
 
+mod bounds;
 mod crash;
 mod damage;
 mod deadline;
