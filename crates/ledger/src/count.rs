@@ -14,8 +14,9 @@ use crate::scene::{Scene, unread};
 use crate::search::{Part, Wanted};
 use crate::{Ledger, Shared};
 
-/// Lengths of buckets that people can read, in milliseconds: up to a week; longer ones are whole weeks.
-const INTERVALS_MS: [i64; 29] = [
+/// Lengths of buckets that people can read, in milliseconds: up to a year of 52 weeks; longer ones are
+/// whole such years.
+const INTERVALS_MS: [i64; 35] = [
     1,
     2,
     5,
@@ -42,11 +43,19 @@ const INTERVALS_MS: [i64; 29] = [
     10_800_000,
     21_600_000,
     43_200_000,
-    86_400_000,
-    172_800_000,
+    DAY_MS,
+    2 * DAY_MS,
+    3 * DAY_MS,
     WEEK_MS,
+    2 * WEEK_MS,
+    4 * WEEK_MS,
+    13 * WEEK_MS,
+    26 * WEEK_MS,
+    YEAR_MS,
 ];
-const WEEK_MS: i64 = 604_800_000;
+const DAY_MS: i64 = 86_400_000;
+const WEEK_MS: i64 = 7 * DAY_MS;
+const YEAR_MS: i64 = 52 * WEEK_MS;
 const MS_US: i64 = 1_000;
 /// What the different values that one facet counts may take, in bytes.
 const FACET_TEXT_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -198,9 +207,9 @@ impl Plan {
             last.us().div_euclid(interval_us).saturating_sub(first.us().div_euclid(interval_us)).saturating_add(1)
         };
         let fits = |interval_us: &i64| count(*interval_us) <= at_most;
-        let weeks = (1..).map(|weeks: i64| weeks.saturating_mul(weeks).saturating_mul(WEEK_MS * MS_US));
-        let intervals = INTERVALS_MS.into_iter().map(|ms| ms * MS_US).chain(weeks);
-        let interval_us = intervals.into_iter().find(fits).unwrap_or(WEEK_MS * MS_US);
+        let years = (1..).map(|years: i64| years.saturating_mul(years).saturating_mul(YEAR_MS * MS_US));
+        let intervals = INTERVALS_MS.into_iter().map(|ms| ms * MS_US).chain(years);
+        let interval_us = intervals.into_iter().find(fits).unwrap_or(YEAR_MS * MS_US);
         Plan {
             begin_us: first.us().div_euclid(interval_us).saturating_mul(interval_us),
             interval_us,

@@ -254,12 +254,13 @@ struct Cursor<'s> {
     entries: std::vec::IntoIter<Entry>,
     page: Option<(Page, PageRef)>,
     at: usize,
+    last: Option<(u64, u32)>,
 }
 
 impl<'s> Cursor<'s> {
     fn new(tables: &'s IdTables, source: &'s dyn Source, moves: &'s [u32]) -> Result<Cursor<'s>, SegmentError> {
         let entries = tables.entries.all(source)?.into_iter();
-        Ok(Cursor { table: &tables.entries, source, moves, entries, page: None, at: 0 })
+        Ok(Cursor { table: &tables.entries, source, moves, entries, page: None, at: 0, last: None })
     }
 
     /// The next hash with the new number of its row.
@@ -272,6 +273,9 @@ impl<'s> Cursor<'s> {
                 let Some(new) = self.moves.get(row as usize) else {
                     return Err(SegmentError::corrupt(self.table.section, *at, "an id has a row that isn't there"));
                 };
+                if self.last.replace((hash, row)).is_some_and(|last| last >= (hash, row)) {
+                    return Err(SegmentError::corrupt(self.table.section, *at, "hashes of ids are out of order"));
+                }
                 return Ok(Some((hash, *new)));
             }
             let Some(entry) = self.entries.next() else { return Ok(None) };
