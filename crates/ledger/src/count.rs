@@ -57,8 +57,6 @@ const DAY_MS: i64 = 86_400_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
 const YEAR_MS: i64 = 52 * WEEK_MS;
 const MS_US: i64 = 1_000;
-/// What the different values that one facet counts may take, in bytes.
-const FACET_TEXT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 impl Ledger {
     /// The values of a field that matching events have, with exact counts.
@@ -141,7 +139,7 @@ impl Tally {
     }
 
     fn is_too_long(&self) -> bool {
-        self.text_bytes > FACET_TEXT_BYTES_MAX
+        self.text_bytes > limits::FACET_TEXT_BYTES_MAX
     }
 
     /// # Errors
@@ -151,7 +149,7 @@ impl Tally {
         let much = if self.has_too_many() {
             format!("more than {} different values", limits::FACET_DISTINCT_MAX)
         } else if self.is_too_long() {
-            format!("different values of more than {FACET_TEXT_BYTES_MAX} bytes together")
+            format!("different values of more than {} bytes together", limits::FACET_TEXT_BYTES_MAX)
         } else {
             return Ok(());
         };
@@ -254,17 +252,17 @@ mod tests {
     fn values_that_are_too_long_together_are_refused_and_no_more_of_them_is_kept() {
         let mut tally = Tally::default();
         let length = 32 * 1024;
-        let fitting = FACET_TEXT_BYTES_MAX / length;
+        let fitting = limits::FACET_TEXT_BYTES_MAX / length;
         let value = |number: usize| format!("{number:length$}");
         (0..fitting).for_each(|number| tally.add(&value(number), 1));
         tally.add(&value(0), 1);
-        assert_eq!((tally.text_bytes, tally.counts.get(&value(0))), (FACET_TEXT_BYTES_MAX, Some(&2)));
+        assert_eq!((tally.text_bytes, tally.counts.get(&value(0))), (limits::FACET_TEXT_BYTES_MAX, Some(&2)));
         assert_eq!(tally.check(Field::ActorName), Ok(()));
         (0..3).for_each(|number| tally.add(&value(fitting + number), 1));
         assert_eq!(tally.counts.len(), fitting + 1);
         let fault = tally.check(Field::ActorName).expect_err("too long");
         assert_eq!(fault.kind, FaultKind::Limit);
-        assert!(fault.message.contains(&FACET_TEXT_BYTES_MAX.to_string()), "{fault}");
+        assert!(fault.message.contains(&limits::FACET_TEXT_BYTES_MAX.to_string()), "{fault}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The freezer: turns full buffers of fresh events into segments, and neighbours into larger ones.
 //!
 //! **Invariant:** it changes no answer: each view it publishes holds the same events.
-//! **Invariant:** of each size class fewer than [`MERGE_FAN`] segments stay, so a reader meets a
-//! number of segments that grows with the logarithm of the tail.
+//! **Invariant:** of each size class fewer than [`MERGE_FAN`] segments stay, but for the largest, of which
+//! sealing takes all that there are up to a mark: a reader meets some dozens.
 
 use std::sync::Arc;
 

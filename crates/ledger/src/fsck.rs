@@ -11,19 +11,20 @@
 //! would take memory without bound, or a search of every segment for every event.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use annals_merkle::{Frontier, Leaf};
-use annals_model::{Content, Event, Fault, Time};
+use annals_merkle::{Frontier, Hash, Leaf};
+use annals_model::{Content, Time};
 use annals_segment::{Row, Segment};
-use annals_store::row::{RowDecoder, Secret};
+use annals_store::row::RowDecoder;
 use annals_store::{Blobs, Change, Journal, StateKind};
 
 use crate::administer::{HASH_KEY, SERVER_NAME, STORE};
 use crate::heads::{self, Floor};
 use crate::prepare::root;
-use crate::recover::{Held, OpenError, READ_BYTES_MAX, kept_head, number};
+use crate::recover::{Held, OpenError, READ_BYTES_MAX, Read, kept_head, number, read};
 use crate::sealed::{Descriptor, Shelf};
 use crate::state::State;
 
@@ -70,6 +71,19 @@ struct Log {
     last_recorded: Time,
     /// Events are missing before those that were read last, so its tree can't be told.
     broken: bool,
+}
+
+/// Where and when an event is.
+struct Placed {
+    organization: Arc<str>,
+    index: u64,
+    time_recorded: Time,
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the event at index {} of {}", self.index, self.organization)
+    }
 }
 
 struct Check<'c> {
@@ -248,7 +262,7 @@ impl Check<'_> {
         segment.check(
             &mut |row, content| {
                 let Some(organization) = organizations.get(&row.log).cloned() else { return };
-                if let Err(what) = self.event(organization, row, content) {
+                if let Err(what) = self.sealed_event(organization, row, content) {
                     wrong.get_or_insert(what);
                 }
             },
@@ -266,36 +280,46 @@ impl Check<'_> {
         }
     }
 
-    /// Follows one event: its place, its time, and its leaf.
-    fn event(&mut self, organization: Arc<str>, row: &Row, content: &Content) -> Result<(), String> {
+    /// Follows one sealed event.
+    fn sealed_event(&mut self, organization: Arc<str>, row: &Row, content: &Content) -> Result<(), String> {
+        self.count();
+        let place = Placed { organization, index: row.index, time_recorded: row.time_recorded };
+        let seed = (*row.secret).try_into().map_err(|_| format!("{place}: its seed can't be read"))?;
+        let root = root(&content.canonical(), &seed).map_err(|fault| format!("{place}: {fault}"))?;
+        self.event(place, content, &row.canonical, root)
+    }
+
+    /// One event more, whatever is wrong with it.
+    fn count(&mut self) {
         self.summary.events += 1;
         if self.summary.events.is_multiple_of(PROGRESS_EVENTS) {
             (self.progress)(Progress { events: self.summary.events, of: self.of });
         }
-        let place = || format!("the event at index {} of {organization}", row.index);
-        let log = self.logs.entry(Arc::clone(&organization)).or_default();
-        if !log.broken && log.head.size() != row.index {
+    }
+
+    /// Follows one event: its place, its time, and its leaf.
+    fn event(&mut self, place: Placed, content: &Content, canonical: &[u8], root: Hash) -> Result<(), String> {
+        let log = self.logs.entry(Arc::clone(&place.organization)).or_default();
+        if !log.broken && log.head.size() != place.index {
             log.broken = true;
             // What could not be read was told of already.
             if self.whole {
-                return Err(format!("{}: index {} was expected", place(), log.head.size()));
+                return Err(format!("{place}: index {} was expected", log.head.size()));
             }
         }
-        if row.time_recorded < log.last_recorded {
-            return Err(format!("{}: it was recorded before the one before it", place()));
+        if place.time_recorded < log.last_recorded {
+            return Err(format!("{place}: it was recorded before the one before it"));
         }
-        log.last_recorded = row.time_recorded;
-        let seed = (*row.secret).try_into().map_err(|_| format!("{}: its seed can't be read", place()))?;
-        if *content.canonical().text != *row.canonical {
-            return Err(format!("{}: its text is not in canonical form", place()));
+        log.last_recorded = place.time_recorded;
+        if *content.canonical().text != *canonical {
+            return Err(format!("{place}: its text is not in canonical form"));
         }
-        let root = root(&content.canonical(), &seed).map_err(|fault| format!("{}: {fault}", place()))?;
-        let time_recorded_us = u64::try_from(row.time_recorded.us()).unwrap_or_default();
+        let time_recorded_us = u64::try_from(place.time_recorded.us()).unwrap_or_default();
         if !log.broken {
             log.head.push(Leaf { time_recorded_us, root }.hash());
         }
-        if !self.ids.insert(&organization, &content.id) {
-            return Err(format!("{}: its id is that of an earlier one", place()));
+        if !self.ids.insert(&place.organization, &content.id) {
+            return Err(format!("{place}: its id is that of an earlier one"));
         }
         Ok(())
     }
@@ -361,40 +385,32 @@ impl Check<'_> {
                     self.find(format!("row {sequence} begins at position {}, not at {position}", row.position));
                 }
                 position = row.position + u64::from(row.event_count);
-                if let Err(what) = self.row(&row, &mut decoder) {
-                    self.find(format!("row {}: {what}", row.sequence));
+                match read(&row, &mut decoder) {
+                    Ok(read) => {
+                        if let Err(what) = self.row(&row, read) {
+                            self.find(format!("row {}: {what}", row.sequence));
+                        }
+                    }
+                    Err(error) => self.find(crate::sequencer::chain(&error)),
                 }
             }
         }
     }
 
-    fn row(&mut self, row: &annals_store::Row, decoder: &mut RowDecoder) -> Result<(), String> {
-        let body = decoder.decode(&row.payload).map_err(|error| crate::sequencer::chain(&error))?;
-        if body.events.len() as u64 != u64::from(row.event_count) {
-            return Err(format!("it holds {} events, and says {}", body.events.len(), row.event_count));
+    /// Follows what was read of a row.
+    fn row(&mut self, row: &annals_store::Row, read: Read) -> Result<(), String> {
+        if read.events.len() as u64 != u64::from(row.event_count) {
+            return Err(format!("it holds {} events, and says {}", read.events.len(), row.event_count));
         }
         let time_recorded =
             i64::try_from(row.time_recorded_us).map(Time::from_us).map_err(|_| "its time".to_owned())?;
-        for (event, position) in body.events.into_iter().zip(row.position..) {
-            let head = usize::try_from(event.head).ok().and_then(|head| body.heads.get(head));
-            let organization: Arc<str> = head.ok_or("an event of no log")?.organization.as_str().into();
-            let Secret::Seed(seed) = event.secret else {
-                return Err("an erased event, which this version doesn't know".to_owned());
-            };
-            let index = self.logs.get(&organization).map_or(0, |log| log.head.size());
-            let canonical: Arc<[u8]> = event.canonical.into();
-            let read = Event {
-                organization: Arc::clone(&organization),
-                index,
-                position,
-                time_recorded,
-                canonical: Arc::clone(&canonical),
-            };
-            let content = read.content().map_err(|fault: Fault| fault.message)?;
-            let row = Row { log: 0, index, position, time_recorded, canonical, secret: seed.as_slice().into() };
-            self.event(organization, &row, &content)?;
+        for event in read.events {
+            let index = self.logs.get(&event.organization).map_or(0, |log| log.head.size());
+            let place = Placed { organization: event.organization, index, time_recorded };
+            self.count();
+            self.event(place, &event.content, &event.canonical, event.root)?;
         }
-        for head in body.heads {
+        for head in read.heads {
             let log = self.logs.get(head.organization.as_str());
             let (size, root) = log.map(|log| (log.head.size(), log.head.root())).unwrap_or_default();
             if (size, root) != (head.first_index + u64::from(head.count), head.root) {

@@ -88,8 +88,22 @@ pub struct Options {
 /// What is called at named points.
 pub type Reach = Arc<dyn Fn(&'static str) + Send + Sync>;
 
+/// The named points, in the order in which they are reached.
+pub const POINTS: [&str; 8] = [
+    "commit.begin",
+    "commit.done",
+    "blob.written",
+    "seal.written",
+    "seal.registered",
+    "merge.written",
+    "merge.registered",
+    "merge.deleting",
+];
+
+/// Rows that are sealed together, if whole commits have as many.
+const SEAL_ROWS: usize = 262_144;
 /// Events after which what is in the tail is sealed.
-pub const SEAL_EVENTS: u64 = 262_144;
+pub const SEAL_EVENTS: u64 = SEAL_ROWS as u64;
 /// Bytes of segments' pages that stay in memory.
 pub const CACHE_BYTES: usize = 256 * 1024 * 1024;
 
@@ -144,6 +158,7 @@ struct Shared {
 impl Shared {
     /// A named point.
     fn reach(&self, point: &'static str) {
+        debug_assert!(POINTS.contains(&point), "{point} is none of the points");
         if let Some(reach) = &self.reach {
             reach(point);
         }

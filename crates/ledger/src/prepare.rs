@@ -84,7 +84,8 @@ impl Prepared {
 
 impl Ledger {
     /// Prepares events for [`Ledger::append`]. Each has its organization by now. This is where the
-    /// processor time of an append goes; it waits for nothing.
+    /// processor time of an append goes. It reads from disk what of older ids is not in the cache, within a
+    /// query's time for all of them.
     ///
     /// # Errors
     ///

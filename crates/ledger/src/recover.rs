@@ -365,9 +365,9 @@ fn check_heads(sealed: &[Arc<Sealed>], floor: Floor, kept: &BTreeMap<u32, (Arc<s
 }
 
 /// A row's content, read and committed to anew.
-struct Read {
-    heads: Vec<HeadChange>,
-    events: Vec<Ready>,
+pub(crate) struct Read {
+    pub(crate) heads: Vec<HeadChange>,
+    pub(crate) events: Vec<Ready>,
 }
 
 /// Reads rows, with all processors: this is nearly all the work of a start.
@@ -396,7 +396,12 @@ fn read_rows(rows: Vec<Row>) -> Result<Vec<(Row, Read)>, OpenError> {
     Ok(read.into_iter().map(|(_, row, read)| (row, read)).collect())
 }
 
-fn read(row: &Row, decoder: &mut RowDecoder) -> Result<Read, OpenError> {
+/// Reads a row, and commits to its events anew.
+///
+/// # Errors
+///
+/// [`OpenError::Row`] or [`OpenError::Changed`] if it can't be read.
+pub(crate) fn read(row: &Row, decoder: &mut RowDecoder) -> Result<Read, OpenError> {
     let sequence = row.sequence;
     let changed = |what: &str| OpenError::Changed { sequence, what: what.to_owned() };
     let RowBody { heads, events } =

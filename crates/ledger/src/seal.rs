@@ -38,13 +38,13 @@ use crate::freeze::{Guard, run_to_merge};
 use crate::health::Trouble;
 use crate::queue::Job;
 use crate::sealed::{Descriptor, Sealed};
-use crate::{Shared, heads};
+use crate::{SEAL_ROWS, Shared, heads};
 
 /// Neighbours of one size class that are merged into one of the next.
 const MERGE_FAN: usize = 16;
 /// Rows of the largest segment that merging makes: as many as so many seals have, each of which ends
 /// after a whole commit.
-const MERGE_ROWS_MAX: usize = MERGE_FAN * (262_144 + limits::COMMIT_EVENTS_MAX);
+const MERGE_ROWS_MAX: usize = MERGE_FAN * (SEAL_ROWS + limits::COMMIT_EVENTS_MAX);
 /// How long a failed attempt is left alone before the next one; then twice as long each time, …
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// … up to this. Merging may fail for want of space that appends could use, so it is left alone longer.
@@ -182,9 +182,7 @@ impl Shared {
                 Ok(merged) => {
                     retired.extend(merged);
                     pause = RETRY_AFTER;
-                    if damaged.is_empty() {
-                        self.merging_trouble.set(None);
-                    }
+                    self.merging_trouble.set(None);
                     self.tail.signal.notify();
                 }
                 Err(SealError::Stopping) => return,
@@ -208,9 +206,8 @@ impl Shared {
     fn find_damaged(&self, run: Range<usize>, damaged: &mut Vec<String>) {
         let view = self.tail.view();
         for sealed in view.sealed.get(run).unwrap_or_default() {
-            if let Err(error @ SegmentError::Corrupt { .. }) = sealed.whole().verify() {
-                tracing::error!(segment = %sealed.name, %error, "a segment is damaged: restore it from a backup");
-                self.merging_trouble.set(Some(format!("segment {} is damaged: restore it from a backup", sealed.name)));
+            // Where it is damaged is told by its source.
+            if let Err(SegmentError::Corrupt { .. }) = sealed.whole().verify() {
                 damaged.push(sealed.name.clone());
             }
         }

@@ -100,8 +100,7 @@ impl Shelf {
         let blob = self.next_blob.fetch_add(1, Ordering::Relaxed);
         let cache = Arc::clone(&self.cache);
         let (name, damage) = (Arc::from(name), Arc::clone(&self.damage));
-        let named = Named { name: Arc::clone(&name), damage };
-        let whole = whole.through(|inner| Arc::new(Watched { inner, named }));
+        let whole = whole.through(|inner| Arc::new(Watched { inner, name: Arc::clone(&name), damage }));
         let segment = whole.through(|inner| Arc::new(Cached { blob, inner, cache }));
         Ok(Sealed { name: name.to_string(), descriptor, segment, whole, blob })
     }
@@ -145,24 +144,19 @@ impl Bytes for Blob {
     }
 }
 
-/// Whose pages they are, and where damage is told.
-struct Named {
-    name: Arc<str>,
-    damage: Arc<Trouble>,
-}
-
 /// Pages of which damage is told, with the name of their segment.
 struct Watched {
     inner: Arc<dyn Source>,
-    named: Named,
+    name: Arc<str>,
+    damage: Arc<Trouble>,
 }
 
 impl Watched {
     fn tell<T>(&self, read: Result<T, SegmentError>) -> Result<T, SegmentError> {
         if let Err(error @ SegmentError::Corrupt { .. }) = &read {
-            let name = &self.named.name;
+            let name = &self.name;
             tracing::error!(segment = %name, %error, "a segment is damaged: restore it from a backup");
-            self.named.damage.set(Some(format!("segment {name} is damaged: restore it from a backup")));
+            self.damage.set(Some(format!("segment {name} is damaged: restore it from a backup")));
         }
         read
     }

@@ -2,21 +2,19 @@
 //!
 //! **Invariant:** a part answers for its own rows only; parts follow each other by position, so the
 //! newest events of a list by place are in the last parts.
-//! **Invariant:** a page takes memory for no more than [`SCATTERED_SKIP_MAX`] matches that it skips, a
+//! **Invariant:** a page takes memory for no more than [`limits::SCATTERED_SKIP_MAX`] matches that it skips, a
 //! few times over, however many there are.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use annals_model::{Direction, Event, Fault, FaultKind, Filter, Order, OrderField, Time};
+use annals_model::{Direction, Event, Fault, FaultKind, Filter, Order, OrderField, Time, limits};
 use annals_segment::{Key, Logs, Row, Rows, Segment, SegmentError};
 
 use crate::Shared;
 use crate::scene::{Deadline, unread};
 use crate::tail::{Fresh, FreshRow};
 
-/// Matches that a page may skip where they lie in no order, so that all of them have to be collected.
-const SCATTERED_SKIP_MAX: u64 = 1_000_000;
 /// Fresh events that are scanned between two looks at the time.
 const SCAN_ROWS: usize = 1_024;
 
@@ -145,7 +143,7 @@ impl<'v> Part<'v> {
 ///
 /// # Errors
 ///
-/// A limit if more than [`SCATTERED_SKIP_MAX`] matches would have to be collected to skip them; else as
+/// A limit if more than [`limits::SCATTERED_SKIP_MAX`] matches would have to be collected to skip them; else as
 /// for a page.
 pub(crate) fn select<'v>(
     parts: &[Part<'v>],
@@ -213,11 +211,12 @@ fn walk<'v>(
 }
 
 fn check_scattered(skip: u64) -> Result<(), Fault> {
-    if skip <= SCATTERED_SKIP_MAX {
+    if skip <= limits::SCATTERED_SKIP_MAX {
         return Ok(());
     }
+    let most = limits::SCATTERED_SKIP_MAX;
     let what = format!(
-        "at most {SCATTERED_SKIP_MAX} events can be skipped in this order: narrow the time or the filter, or follow the \
+        "at most {most} events can be skipped in this order: narrow the time or the filter, or follow the \
          cursors of the pages"
     );
     Err(Fault::new(FaultKind::Limit, what).at_member("offset"))
@@ -392,11 +391,11 @@ mod tests {
         let row = fresh_row();
         let parts = parts(&row, &[u16::MAX; 17], 1);
         let total: u64 = parts.iter().map(Part::len).sum();
-        assert!(total > SCATTERED_SKIP_MAX + 1);
+        assert!(total > limits::SCATTERED_SKIP_MAX + 1);
         let [by_status, _, by_place] = orders();
         let select = |order: &Order, skip: u64| select(&parts, order, None, skip, 2).map(|picks| picks.len());
-        assert_eq!(select(&by_status, SCATTERED_SKIP_MAX), Ok(2));
-        let fault = select(&by_status, SCATTERED_SKIP_MAX + 1).expect_err("too far");
+        assert_eq!(select(&by_status, limits::SCATTERED_SKIP_MAX), Ok(2));
+        let fault = select(&by_status, limits::SCATTERED_SKIP_MAX + 1).expect_err("too far");
         assert_eq!(fault.kind, FaultKind::Limit);
         assert!(fault.message.contains("1000000") && fault.message.contains("cursors"), "{fault}");
         assert_eq!(select(&by_status, total), Ok(0));

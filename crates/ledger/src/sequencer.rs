@@ -276,8 +276,9 @@ impl Sequencer {
                 tracing::error!(%error, "a change of state could not be followed: restart the server");
             }
         }
-        self.unmarked.note(&staged.rows, self.shared.clock.elapsed_us());
-        self.shared.unsealed_bytes.fetch_add(bytes_of(&staged.rows), Ordering::Relaxed);
+        let bytes = staged.rows.iter().map(|row| row.row.canonical.len() as u64).sum();
+        self.unmarked.note(&staged.rows, bytes, self.shared.clock.elapsed_us());
+        self.shared.unsealed_bytes.fetch_add(bytes, Ordering::Relaxed);
         // Last, so that whoever sees an event finds its action in the catalogue.
         self.shared.tail.push(staged.rows);
         if self.unmarked.events >= self.shared.seal_events || self.unmarked.bytes >= SEAL_BYTES {
@@ -364,19 +365,14 @@ impl Sequencer {
 }
 
 impl Unmarked {
-    fn note(&mut self, rows: &[crate::tail::FreshRow], now_us: u64) {
+    fn note(&mut self, rows: &[crate::tail::FreshRow], bytes: u64, now_us: u64) {
         if self.events == 0 {
             self.since_us = now_us;
         }
         self.events += rows.len() as u64;
-        self.bytes += bytes_of(rows);
+        self.bytes += bytes;
         self.logs.extend(rows.iter().map(|row| row.row.log));
     }
-}
-
-/// The bytes of the events' texts.
-fn bytes_of(rows: &[crate::tail::FreshRow]) -> u64 {
-    rows.iter().map(|row| row.row.canonical.len() as u64).sum()
 }
 
 fn finish(stage: Stage, sequence: u64, encoder: &mut RowEncoder) -> Result<Staged, Fault> {

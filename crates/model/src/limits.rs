@@ -72,5 +72,9 @@ pub const UNSEALED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const HISTOGRAM_BUCKETS_MAX: usize = 1_000;
 /// Values that one facet tells.
 pub const FACET_VALUES_MAX: usize = 1_000;
+/// What the different values that one facet counts may take, in bytes.
+pub const FACET_TEXT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Matches that a page may skip where they lie in no order, so that all of them have to be collected.
+pub const SCATTERED_SKIP_MAX: u64 = 1_000_000;
 /// Different values that one facet counts.
 pub const FACET_DISTINCT_MAX: usize = 1_000_000;

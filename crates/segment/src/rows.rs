@@ -122,7 +122,7 @@ impl Rows {
         }
         match self.lie(Sort::of(order)) {
             Lie::Natural(direction, sort) => {
-                let edge = self.boundary(segment, &sort, direction, after)?;
+                let edge = self.boundary(segment, &sort, direction, after, None)?;
                 Ok(match direction {
                     Direction::Ascending => self.set.onward(edge.saturating_add(skip), limit),
                     Direction::Descending => {
@@ -132,8 +132,9 @@ impl Rows {
             }
             Lie::Position(direction) => self.walk(segment, direction, after, skip, limit),
             Lie::Time(direction, sort) => {
-                let edge = self.time_boundary(segment, &sort, direction, after)?;
-                self.time_select(segment, direction, edge, skip, limit)
+                let timed = self.timed(segment)?;
+                let edge = self.boundary(segment, &sort, direction, after, Some(timed))?;
+                self.time_select(segment, timed, direction, edge, skip, limit)
             }
             Lie::Scattered(sort) => self.pick(segment, &sort, after, skip, limit),
         }
@@ -156,8 +157,13 @@ impl Rows {
             Direction::Descending => edge,
         };
         match self.lie(Sort::of(order)) {
-            Lie::Natural(direction, sort) => Ok(left(direction, self.boundary(segment, &sort, direction, after)?)),
-            Lie::Time(direction, sort) => Ok(left(direction, self.time_boundary(segment, &sort, direction, after)?)),
+            Lie::Natural(direction, sort) => {
+                Ok(left(direction, self.boundary(segment, &sort, direction, after, None)?))
+            }
+            Lie::Time(direction, sort) => {
+                let timed = self.timed(segment)?;
+                Ok(left(direction, self.boundary(segment, &sort, direction, after, Some(timed))?))
+            }
             Lie::Position(direction) if self.is_whole(segment) => {
                 Ok(ranks_left(segment, direction, after)?.len() as u64)
             }
@@ -219,21 +225,33 @@ impl Rows {
         }
     }
 
-    /// Where rows lie in the order itself, or its reverse: how many of the set come before the first
-    /// that is past `after`, or, going down, up to it. `sort` ascends with the rows.
+    /// How many of the rows come before the first that is past `after`, or, going down, up to it; by
+    /// `timed`, or as they lie. `sort` ascends with them.
     fn boundary(
         &self,
         segment: &Segment,
         sort: &Sort,
         direction: Direction,
         after: Option<&Key>,
+        timed: Option<&Timed>,
     ) -> Result<u64, SegmentError> {
         let Some(after) = after.map(|after| sort.rank(after)) else {
             return Ok(if direction == Direction::Ascending { 0 } else { self.length });
         };
         let mut ranks = Ranks::new(sort, segment);
-        let row = partition(self.span.rows.clone(), |row| Ok(is_before(ranks.rank(row)?, after, direction)))?;
-        Ok(self.set.rank(row))
+        let mut before = |row: u32| Ok(is_before(ranks.rank(row)?, after, direction));
+        let span = self.span.rows.clone();
+        let mut permuted = permutation(segment);
+        let mut edge = || partition(span.clone(), |at| before(row_at(&mut permuted, at)?));
+        Ok(match timed {
+            None => self.set.rank(partition(span, before)?),
+            Some(Timed::Whole) => u64::from(edge()? - self.span.rows.start),
+            Some(Timed::Ranks(ranks)) => edge()?.checked_sub(1).map_or(0, |last| ranks.rank(last)),
+            Some(Timed::Sorted(rows)) => {
+                let all = 0..u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                partition(all, |at| rows.get(at as usize).map_or(Ok(false), |row| before(*row)))?.into()
+            }
+        })
     }
 
     /// The rows by position, beginning past a key: those that are in the set. Where all are, skipping
@@ -317,37 +335,11 @@ impl Rows {
         Ok(self.timed.get_or_init(|| timed))
     }
 
-    /// By time: how many of the set come before the first that is past `after`, or, going down, up to
-    /// it.
-    fn time_boundary(
-        &self,
-        segment: &Segment,
-        sort: &Sort,
-        direction: Direction,
-        after: Option<&Key>,
-    ) -> Result<u64, SegmentError> {
-        let Some(after) = after.map(|after| sort.rank(after)) else {
-            return Ok(if direction == Direction::Ascending { 0 } else { self.length });
-        };
-        let mut ranks = Ranks::new(sort, segment);
-        let mut before = |row: u32| Ok(is_before(ranks.rank(row)?, after, direction));
-        if let Timed::Sorted(rows) = self.timed(segment)? {
-            let all = 0..u32::try_from(rows.len()).unwrap_or(u32::MAX);
-            let edge = partition(all, |at| rows.get(at as usize).map_or(Ok(false), |row| before(*row)))?;
-            return Ok(edge.into());
-        }
-        let mut permuted = permutation(segment);
-        let at = partition(self.span.rows.clone(), |at| before(row_at(&mut permuted, at)?))?;
-        Ok(match self.timed(segment)? {
-            Timed::Ranks(ranks) => at.checked_sub(1).map_or(0, |last| ranks.rank(last)),
-            Timed::Whole | Timed::Sorted(_) => u64::from(at - self.span.rows.start),
-        })
-    }
-
     /// By time: up to `limit` rows from an edge on, without the first `skip`.
     fn time_select(
         &self,
         segment: &Segment,
+        timed: &Timed,
         direction: Direction,
         edge: u64,
         skip: u64,
@@ -364,7 +356,7 @@ impl Rows {
         let wanted = wanted.start.min(self.length)..wanted.end.min(self.length);
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut permuted = permutation(segment);
-        let mut rows = match self.timed(segment)? {
+        let mut rows = match timed {
             Timed::Sorted(rows) => {
                 rows.get(narrow(wanted.start) as usize..narrow(wanted.end) as usize).unwrap_or_default().to_vec()
             }

@@ -1,6 +1,5 @@
-//! Where a server kills itself, for tests of crashes: `ANNALS_STOP_AT` names one of the points that the
-//! ledger passes (`commit.begin`, `commit.done`, `blob.written`, `seal.written`, `seal.registered`,
-//! `merge.written`, `merge.registered`, `merge.deleting`), or `point:n` for the n-th time.
+//! Where a server kills itself, for tests of crashes: `ANNALS_STOP_AT` names one of [`POINTS`], or
+//! `point:n` for the n-th time.
 //!
 //! **Invariant:** the process ends as by `kill -9`: nothing is finished, flushed or told.
 
@@ -8,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annals_ledger::Reach;
+use annals_ledger::{POINTS, Reach};
 use serde::Deserialize;
 
 /// A point, and the time it is reached that is the last.
@@ -37,7 +36,8 @@ impl FromStr for StopAt {
     fn from_str(text: &str) -> Result<StopAt, &'static str> {
         let (point, time) = text.split_once(':').unwrap_or((text, "1"));
         let time = time.parse().ok().filter(|time| *time > 0);
-        let time = time.filter(|_| !point.is_empty()).ok_or("must be point or point:n, n from 1")?;
+        let time = time.filter(|_| POINTS.contains(&point));
+        let time = time.ok_or("must be a point of the ledger, or point:n, n from 1")?;
         Ok(StopAt { point: point.to_owned(), time })
     }
 }
@@ -64,6 +64,7 @@ mod tests {
         check("commit.done:12", Some(("commit.done", 12)));
         check("commit.done:0", None);
         check("commit.done:x", None);
+        check("commit:2", None);
         check(":2", None);
         check("", None);
     }

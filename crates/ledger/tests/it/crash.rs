@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use annals_ledger::POINTS;
 use annals_store::{Journal, StateKind};
 
 use crate::disturb::at_once;
@@ -11,17 +12,6 @@ use crate::model::{LOGS, Model, made};
 use crate::sealing::check_start;
 use crate::support::{Store, append, create};
 
-/// Where a crash is tried, in no order.
-const POINTS: [&str; 8] = [
-    "commit.begin",
-    "commit.done",
-    "blob.written",
-    "seal.written",
-    "seal.registered",
-    "merge.written",
-    "merge.registered",
-    "merge.deleting",
-];
 /// Crashes at each of them.
 const EACH: usize = 5;
 

@@ -6,23 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use annals_ledger::POINTS;
+
 use crate::binary::{Server, check_sound, free_port};
 
 const KILLS: u64 = 5;
 const WRITERS: u64 = 4;
 /// Small, so that there is a lot of sealing and merging.
 const SEAL_EVENTS: (&str, &str) = ("ANNALS_SEAL_EVENTS", "300");
-/// The points where a server can be stopped.
-const POINTS: [&str; 8] = [
-    "commit.begin",
-    "commit.done",
-    "blob.written",
-    "seal.written",
-    "seal.registered",
-    "merge.written",
-    "merge.registered",
-    "merge.deleting",
-];
 /// How long a point may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(60);
 

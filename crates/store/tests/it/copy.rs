@@ -5,32 +5,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use annals_store::{
-    Change, Commit, Journal, JournalError, ReadOnlyJournal, Reason, SqliteJournal, StateKind, copy_journal,
-};
+use annals_store::{Commit, Journal, JournalError, ReadOnlyJournal, Reason, SqliteJournal, StateKind, copy_journal};
+
+use crate::support;
 
 fn commit(sequence: u64) -> Commit {
-    Commit {
-        sequence,
-        position: sequence,
-        event_count: 1,
-        time_recorded_us: sequence,
-        payload: vec![sequence as u8; 20_000],
-        changes: vec![Change::Put {
-            kind: StateKind::Segment,
-            key: "last".to_owned(),
-            value: sequence.to_string().into_bytes(),
-        }],
-        trim: sequence.checked_sub(30),
-    }
+    Commit { trim: sequence.checked_sub(30), ..support::commit(sequence, 20_000) }
 }
 
 fn filled(folder: &Path, last: u64) -> SqliteJournal {
-    let journal = SqliteJournal::open(folder).unwrap();
-    for sequence in 1..=last {
-        journal.commit(&commit(sequence)).unwrap();
-    }
-    journal
+    support::filled(folder, last, commit)
 }
 
 /// Of one moment: rows, state and floor agree.
@@ -42,7 +26,7 @@ fn check_whole(journal: &dyn Journal) -> u64 {
     let rows = journal.rows(0, usize::MAX).unwrap();
     assert!(rows.iter().map(|row| row.sequence).eq(floor + 1..=last));
     assert!(rows.iter().all(|row| row.payload == commit(row.sequence).payload));
-    let state = journal.state(StateKind::Segment).unwrap();
+    let state = journal.state(StateKind::Setting).unwrap();
     let expect = (last > 0).then(|| ("last".to_owned(), last.to_string().into_bytes()));
     assert_eq!(state, expect.into_iter().collect::<Vec<_>>());
     last

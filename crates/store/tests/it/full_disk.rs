@@ -10,9 +10,10 @@ use std::path::Path;
 use std::process::Command;
 
 use annals_store::{
-    BlobError, Blobs, Change, Commit, Journal, JournalError, ObjectBlobs, Reason, SqliteJournal, StateKind,
-    copy_journal,
+    BlobError, Blobs, Commit, Journal, JournalError, ObjectBlobs, Reason, SqliteJournal, StateKind, copy_journal,
 };
+
+use crate::support::commit;
 
 /// Lies on the small disk, and nowhere else.
 const MARK: &str = "this-disk-is-small";
@@ -61,29 +62,13 @@ fn make_room(folder: &Path) {
     fs::remove_file(folder.join("ballast")).unwrap();
 }
 
-fn commit(sequence: u64, payload_bytes: usize) -> Commit {
-    Commit {
-        sequence,
-        position: sequence,
-        event_count: 1,
-        time_recorded_us: sequence,
-        payload: vec![sequence as u8; payload_bytes],
-        changes: vec![Change::Put {
-            kind: StateKind::Head,
-            key: "last".to_owned(),
-            value: sequence.to_string().into_bytes(),
-        }],
-        trim: None,
-    }
-}
-
 #[track_caller]
 fn check_holds(journal: &dyn Journal, floor: u64, last: u64) {
     assert_eq!((journal.floor().unwrap(), journal.last().unwrap()), (floor, last));
     let rows = journal.rows(0, usize::MAX).unwrap();
     assert!(rows.iter().map(|row| row.sequence).eq(floor + 1..=last));
     assert!(rows.iter().all(|row| row.payload.iter().all(|byte| *byte == row.sequence as u8)));
-    let state = journal.state(StateKind::Head).unwrap();
+    let state = journal.state(StateKind::Setting).unwrap();
     assert_eq!(state, [("last".to_owned(), last.to_string().into_bytes())]);
 }
 

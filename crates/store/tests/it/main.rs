@@ -19,3 +19,4 @@ mod row;
 mod row_sample;
 mod sqlite;
 mod sqlite_sample;
+mod support;

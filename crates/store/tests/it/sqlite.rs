@@ -5,31 +5,17 @@ use std::path::Path;
 use annals_store::{Change, Commit, Journal, JournalError, Reason, SqliteJournal, StateKind};
 use rusqlite::Connection;
 
+use crate::support;
+
 const FILE: &str = "journal.sqlite";
 const WAL: &str = "journal.sqlite-wal";
 
 fn commit(sequence: u64) -> Commit {
-    Commit {
-        sequence,
-        position: sequence,
-        event_count: 1,
-        time_recorded_us: sequence,
-        payload: vec![sequence as u8; 3_000],
-        changes: vec![Change::Put {
-            kind: StateKind::Setting,
-            key: "last".to_owned(),
-            value: sequence.to_string().into_bytes(),
-        }],
-        trim: None,
-    }
+    support::commit(sequence, 3_000)
 }
 
 fn filled(folder: &Path, last: u64) -> SqliteJournal {
-    let journal = SqliteJournal::open(folder).unwrap();
-    for sequence in 1..=last {
-        journal.commit(&commit(sequence)).unwrap();
-    }
-    journal
+    support::filled(folder, last, commit)
 }
 
 /// The whole content is that of so many commits.
