@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use annals_model::{Direction, Fault, FaultKind, limits};
-use annals_segment::{Packed, PageRef, Segment, SegmentError, Source};
+use annals_segment::{Packed, PageRef, Prefixes, Segment, SegmentError, Source};
 
 use crate::Shared;
 use crate::clock::Clock;
@@ -54,6 +54,11 @@ impl Source for Timed {
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
         self.deadline.check()?;
         self.inner.page(at)
+    }
+
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.deadline.check()?;
+        self.inner.text(at, prefix)
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {

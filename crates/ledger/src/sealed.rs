@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annals_segment::{Bytes, Cause, Packed, PageRef, Segment, SegmentError, Source, Written};
+use annals_segment::{Bytes, Cause, Packed, PageRef, Prefixes, Segment, SegmentError, Source, Written};
 use annals_store::{Blobs, PageCache, PageKey};
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +167,10 @@ impl Source for Watched {
         self.tell(self.inner.page(at))
     }
 
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.tell(self.inner.text(at, prefix))
+    }
+
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
         self.tell(self.inner.packed(at))
     }
@@ -182,6 +186,11 @@ struct Cached {
 impl Source for Cached {
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
         self.cache.get_or_load(PageKey { blob: self.blob, offset: at.offset }, || self.inner.page(at))
+    }
+
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        // A prefix is a page that needs no other, so nobody waits for somebody who waits for them.
+        self.cache.get_or_load(PageKey { blob: self.blob, offset: at.offset }, || self.inner.text(at, prefix))
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {

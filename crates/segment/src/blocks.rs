@@ -18,10 +18,11 @@ use crate::SegmentError;
 use crate::codec::Codec;
 use crate::error::number;
 use crate::page::{Form, PAGE_BYTES_MAX, Packed, PageRef, Sink, Source};
+use crate::prefix;
 use crate::table::{Table, TableBuilder};
 
 /// Text of one block, in bytes, from which on it is closed.
-pub(crate) const BLOCK_TEXT_BYTES: usize = 48 * 1024;
+pub(crate) const BLOCK_TEXT_BYTES: usize = 16 * 1024;
 /// What the row count takes, in bytes.
 const HEAD_BYTES: usize = 4;
 /// What a length takes, in bytes.
@@ -56,6 +57,7 @@ pub(crate) struct Blocks {
 /// Reads blocks.
 pub(crate) struct BlocksReader<'s> {
     table: &'s Table,
+    prefixes: &'s Table,
     source: &'s dyn Source,
     rows: u32,
     last: Option<Decoded>,
@@ -121,17 +123,27 @@ impl BlocksBuilder {
     }
 
     /// Takes over a block as it is, its rows becoming the next ones, unless it or the one that is open is
-    /// so small that blocks would go to pieces, or it has yet to be compressed.
+    /// so small that blocks would go to pieces, or it is not packed as the sink packs texts. The number of
+    /// the first of its segment's prefixes is `begin` here.
     ///
     /// # Errors
     ///
     /// What the sink says.
-    pub(crate) fn adopt(&mut self, sink: &mut dyn Sink, block: &Packed, rows: u32) -> Result<bool, SegmentError> {
+    pub(crate) fn adopt(
+        &mut self,
+        sink: &mut dyn Sink,
+        block: &Packed,
+        begin: Option<u16>,
+        rows: u32,
+    ) -> Result<bool, SegmentError> {
         let is_small = |bytes: usize| bytes < BLOCK_TEXT_BYTES / 2;
         let open_is_small = !self.text_lengths.is_empty() && is_small(self.texts.len());
-        if open_is_small || is_small(block.raw_bytes as usize) || block.codec == Codec::Plain {
+        if open_is_small || is_small(block.raw_bytes as usize) {
             return Ok(false);
         }
+        let prefixed = begin.and_then(|begin| block.prefixed_from(begin));
+        let unprefixed = (!sink.takes_prefixes() && block.codec == Codec::Text).then_some(block);
+        let Some(block) = prefixed.as_ref().or(unprefixed) else { return Ok(false) };
         self.close(sink)?;
         let page = sink.adopt(block)?;
         self.put(self.rows, page);
@@ -182,8 +194,18 @@ impl BlocksBuilder {
 
 impl<'s> BlocksReader<'s> {
     /// Reads the blocks of so many rows.
-    pub(crate) fn new(table: &'s Table, source: &'s dyn Source, rows: u32) -> BlocksReader<'s> {
-        BlocksReader { table, source, rows, last: None }
+    pub(crate) fn new(table: &'s Table, prefixes: &'s Table, source: &'s dyn Source, rows: u32) -> BlocksReader<'s> {
+        BlocksReader { table, prefixes, source, rows, last: None }
+    }
+
+    /// A block's content.
+    ///
+    /// # Errors
+    ///
+    /// What the source says.
+    pub(crate) fn read(&self, page: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        let read = self.source.text(page, &|number| prefix::read(self.prefixes, self.source, number));
+        read.map_err(|error| error.in_section(self.table.section))
     }
 
     /// The block of a row, decompressed; the last one is remembered.
@@ -198,7 +220,7 @@ impl<'s> BlocksReader<'s> {
             _ => {
                 let entry = self.table.find(self.source, row.into())?.filter(|_| row < self.rows);
                 let entry = entry.ok_or(missing)?;
-                let raw = self.table.read(self.source, entry.page)?;
+                let raw = self.read(entry.page)?;
                 let decoded = self.decoded(u32::try_from(entry.key).unwrap_or(u32::MAX), entry.page, raw)?;
                 let what = "it ends before a row that it should hold";
                 let short = || SegmentError::corrupt(self.table.section, entry.page, what);
@@ -227,7 +249,7 @@ impl<'s> BlocksReader<'s> {
     ///
     /// [`SegmentError::Corrupt`] if it holds other rows, or what the source says.
     pub(crate) fn block(&self, block: &Block) -> Result<Decoded, SegmentError> {
-        let raw = self.table.read(self.source, block.page)?;
+        let raw = self.read(block.page)?;
         let decoded = self.decoded(block.rows.start, block.page, raw)?;
         let what = "it holds more or fewer rows than lie up to the next block";
         let other = || SegmentError::corrupt(self.table.section, block.page, what);
@@ -303,10 +325,17 @@ fn parts_of(raw: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::file::testing::{Anything, everywhere};
+
+    fn no_prefixes() -> &'static Table {
+        static NONE: LazyLock<Table> = LazyLock::new(Table::default);
+        &NONE
+    }
 
     fn text(length: usize, salt: usize) -> Vec<u8> {
         (0..length).map(|at| u8::try_from((at * 7 + salt) % 251).expect("below 251")).collect()
@@ -347,7 +376,7 @@ mod tests {
         fn every_row_comes_back_from_its_block(runs in runs(), asked in prop::collection::vec(any::<prop::sample::Index>(), 30)) {
             let naive: Vec<&Vec<u8>> = runs.iter().flatten().collect();
             for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
-                let mut reader = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                let mut reader = BlocksReader::new(&blocks.table, no_prefixes(), &*source, rows(&runs));
                 for at in asked.iter().filter(|_| !naive.is_empty()) {
                     let at = at.index(naive.len());
                     let row = u32::try_from(at).expect("small");
@@ -374,7 +403,7 @@ mod tests {
         #[test]
         fn a_block_is_of_one_log_and_none_is_large(runs in runs()) {
             for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
-                let reader = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                let reader = BlocksReader::new(&blocks.table, no_prefixes(), &*source, rows(&runs));
                 let all = reader.all().expect("there");
                 let mut begin = 0;
                 for (run, bytes) in runs.iter().zip(&blocks.run_bytes) {
@@ -396,14 +425,14 @@ mod tests {
         fn blocks_taken_over_are_what_they_were(runs in runs(), few in 0_usize..80) {
             let before = text(300, 1);
             for (blocks, source) in everywhere(|sink| build(sink, &runs)) {
-                let from = BlocksReader::new(&blocks.table, &*source, rows(&runs));
+                let from = BlocksReader::new(&blocks.table, no_prefixes(), &*source, rows(&runs));
                 let merge = |sink: &mut dyn Sink| {
                     let mut builder = BlocksBuilder::new();
                     builder.begin_run(sink).expect("memory");
                     (0..few).for_each(|_| builder.push(sink, &before, b"").expect("small"));
                     for block in from.all().expect("there") {
                         let count = u32::try_from(block.rows.len()).expect("small");
-                        if !builder.adopt(sink, &from.packed(&block).expect("there"), count).expect("memory") {
+                        if !builder.adopt(sink, &from.packed(&block).expect("there"), None, count).expect("memory") {
                             let decoded = from.block(&block).expect("whole");
                             for row in block.rows {
                                 let (text, secret) = decoded.row(row).expect("there");
@@ -415,7 +444,7 @@ mod tests {
                 };
                 for (merged, source) in everywhere(merge) {
                     let all = rows(&runs) + u32::try_from(few).expect("small");
-                    let mut reader = BlocksReader::new(&merged, &*source, all);
+                    let mut reader = BlocksReader::new(&merged, no_prefixes(), &*source, all);
                     for (at, text) in runs.iter().flatten().enumerate() {
                         let row = u32::try_from(at + few).expect("small");
                         let secret = secret(at);
@@ -440,7 +469,7 @@ mod tests {
             let (blocks, _) = everywhere(|sink| build(sink, &runs)).remove(0);
             for raw in [bytes.clone(), [count.to_le_bytes().as_slice(), &bytes].concat()] {
                 let source = Anything(raw.into());
-                let mut reader = BlocksReader::new(&blocks.table, &source, 20);
+                let mut reader = BlocksReader::new(&blocks.table, no_prefixes(), &source, 20);
                 if let Ok(decoded) = reader.decode(3) {
                     prop_assert!(decoded.rows.clone().all(|row| decoded.row(row).is_some()));
                 }
@@ -456,7 +485,7 @@ mod tests {
         let mut table = blocks.table.clone();
         let last = table.entries.last().expect("there").page;
         table.entries[0].page = last;
-        let mut reader = BlocksReader::new(&table, &*source, 200);
+        let mut reader = BlocksReader::new(&table, no_prefixes(), &*source, 200);
         let first = reader.all().expect("there").remove(0);
         assert!(matches!(reader.block(&first), Err(SegmentError::Corrupt { section: "events", .. })));
         let row = first.rows.end - 1;

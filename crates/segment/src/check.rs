@@ -62,7 +62,10 @@ impl Segment {
                 Vec::new()
             });
             for entry in own.chain(all) {
-                if let Err(error) = table.read(&*self.source, entry.page) {
+                let of_events = std::ptr::eq(table, &self.footer.tables.blocks);
+                let read =
+                    if of_events { self.blocks().read(entry.page) } else { table.read(&*self.source, entry.page) };
+                if let Err(error) = read {
                     damaged = true;
                     report(error);
                 }

@@ -1,7 +1,7 @@
 //! How a page's content is written.
 //!
 //! A packed page is a codec, the content's size and a payload. To the byte, with all numbers
-//! little-endian, as version 1 of the format has it for good:
+//! little-endian, for good; the last is known since version 2 of the format:
 //!
 //! | codec | byte | payload |
 //! | --- | --- | --- |
@@ -9,6 +9,7 @@
 //! | zstd | 1 | one zstd frame of the content |
 //! | text | 2 | 4 bytes: how many bytes are random; those bytes, the content's last; one frame of the rest |
 //! | numbers | 3 | 1 byte: how many columns; for each 1 byte; one frame of all columns' planes |
+//! | prefixed | 4 | 2 bytes: the number of a prefix; then as text, the frame made after that prefix |
 //!
 //! A column's byte is the width of its numbers, 1, 2, 4 or 8, and 128 more where differences are
 //! written: each number, wrapping in its width, less the one before it (the first: less 0), then turned
@@ -16,7 +17,8 @@
 //! column of n numbers has as many planes as the width has bytes: the n lowest bytes, then the n next
 //! ones. The planes follow each other column by column.
 //!
-//! Frames carry no checksum, as where they lie has one for the whole page, and need no dictionary.
+//! Frames carry no checksum, as where they lie has one for the whole page. A prefix is what zstd calls a
+//! dictionary of raw content: the frame may repeat what is in it.
 //!
 //! **Invariant:** unpacking gives the content as it was packed, or an error; it never takes more memory
 //! than [`RAW_BYTES_MAX`] for it, whatever the payload says.
@@ -24,7 +26,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::DCtx;
 
 use crate::SegmentError;
 use crate::error::number;
@@ -36,12 +39,17 @@ pub(crate) const RAW_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = RAW_BYTES_MAX;
 /// The level for indexes and numbers.
 const INDEX_LEVEL: i32 = 1;
-/// The level for events.
-const TEXT_LEVEL: i32 = 1;
+/// The level for events in a file.
+pub(crate) const TEXT_LEVEL: i32 = 1;
+/// The level for events in memory, which are packed anew for a file some minutes later.
+pub(crate) const MEMORY_TEXT_LEVEL: i32 = -3;
 /// What must be saved for a page to be compressed: one part of so many.
 const SAVED_PART: usize = 8;
 /// The bit of a column's byte that says that differences are written.
 const NEAR: u8 = 0x80;
+/// What the number of a prefix takes at the begin of a payload, in bytes.
+const PREFIX_NUMBER_BYTES: usize = 2;
+const SHORT: &str = "its payload is cut off";
 
 /// How a payload was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +58,16 @@ pub(crate) enum Codec {
     Zstd,
     Text,
     Numbers,
+    Prefixed,
 }
 
 /// Packs pages, one after the other.
 pub(crate) struct Packer {
     index: Compressor<'static>,
     text: Compressor<'static>,
+    text_level: i32,
+    /// The number of the prefix that texts are packed after.
+    prefix: Option<u16>,
     /// The planes of the page at hand.
     planes: Vec<u8>,
     numbers: Vec<u64>,
@@ -65,7 +77,7 @@ pub(crate) struct Packer {
 
 /// What unpacks pages, one after the other; each thread has its own.
 struct Unpacker {
-    zstd: Decompressor<'static>,
+    zstd: DCtx<'static>,
     /// The content in the making.
     raw: Vec<u8>,
     planes: Vec<u8>,
@@ -84,28 +96,45 @@ impl Codec {
             Codec::Zstd => 1,
             Codec::Text => 2,
             Codec::Numbers => 3,
+            Codec::Prefixed => 4,
         }
     }
 
     /// The codec of a byte.
     pub(crate) fn of_code(code: u8) -> Option<Codec> {
-        [Codec::Plain, Codec::Zstd, Codec::Text, Codec::Numbers].into_iter().find(|codec| codec.code() == code)
+        let all = [Codec::Plain, Codec::Zstd, Codec::Text, Codec::Numbers, Codec::Prefixed];
+        all.into_iter().find(|codec| codec.code() == code)
     }
 }
 
 impl Packer {
+    /// Packs texts at a level of zstd.
+    ///
     /// # Errors
     ///
     /// [`SegmentError::Compression`].
-    pub(crate) fn new() -> Result<Packer, SegmentError> {
+    pub(crate) fn new(text_level: i32) -> Result<Packer, SegmentError> {
         let compressor = |level| Compressor::new(level).map_err(|_| SegmentError::Compression);
         Ok(Packer {
             index: compressor(INDEX_LEVEL)?,
-            text: compressor(TEXT_LEVEL)?,
+            text: compressor(text_level)?,
+            text_level,
+            prefix: None,
             planes: Vec::new(),
             numbers: Vec::new(),
             payload: Vec::new(),
         })
+    }
+
+    /// Packs texts after a prefix from here on; readers know it by its number.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Compression`].
+    pub(crate) fn set_prefix(&mut self, number: u16, content: &[u8]) -> Result<(), SegmentError> {
+        self.text.set_dictionary(self.text_level, content).map_err(|_| SegmentError::Compression)?;
+        self.prefix = Some(number);
+        Ok(())
     }
 
     /// Packs a page.
@@ -136,10 +165,11 @@ impl Packer {
             }
             Form::Text { random_bytes } => {
                 let (text, random) = raw.split_at(raw.len().saturating_sub(random_bytes));
+                self.payload.extend(self.prefix.into_iter().flat_map(u16::to_le_bytes));
                 self.payload.extend_from_slice(&number(random.len(), "bytes of a page")?.to_le_bytes());
                 self.payload.extend_from_slice(random);
                 frame(&mut self.text, text, &mut self.payload)?;
-                Codec::Text
+                if self.prefix.is_some() { Codec::Prefixed } else { Codec::Text }
             }
             Form::Numbers(columns) => {
                 if !planes_of(raw, columns, &mut self.planes, &mut self.numbers) {
@@ -156,18 +186,45 @@ impl Packer {
     }
 }
 
+impl Packed {
+    /// The same page where the numbers of prefixes begin later by so many; `None` if it was packed after none.
+    pub(crate) fn prefixed_from(&self, begin: u16) -> Option<Packed> {
+        let number = prefix_of(self.codec, &self.payload).ok()??.checked_add(begin)?;
+        let rest = self.payload.get(PREFIX_NUMBER_BYTES..)?;
+        let payload = number.to_le_bytes().iter().chain(rest).copied().collect();
+        Some(Packed { payload, ..self.clone() })
+    }
+}
+
 impl std::fmt::Debug for Packer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Packer").finish_non_exhaustive()
     }
 }
 
-/// Unpacks a page.
+/// The number of the prefix that a payload was packed after, if it was.
 ///
 /// # Errors
 ///
 /// What is wrong with the payload.
-pub(crate) fn unpack(codec: Codec, raw_bytes: u32, payload: &[u8]) -> Result<Arc<[u8]>, &'static str> {
+pub(crate) fn prefix_of(codec: Codec, payload: &[u8]) -> Result<Option<u16>, &'static str> {
+    if codec != Codec::Prefixed {
+        return Ok(None);
+    }
+    payload.first_chunk().map(|number| Some(u16::from_le_bytes(*number))).ok_or(SHORT)
+}
+
+/// Unpacks a page, with the prefix that it was packed after, if it was.
+///
+/// # Errors
+///
+/// What is wrong with the payload.
+pub(crate) fn unpack(
+    codec: Codec,
+    raw_bytes: u32,
+    payload: &[u8],
+    prefix: Option<&[u8]>,
+) -> Result<Arc<[u8]>, &'static str> {
     let raw_bytes = raw_bytes as usize;
     if raw_bytes > RAW_BYTES_MAX {
         return Err("it says that it is larger than any page");
@@ -177,11 +234,11 @@ pub(crate) fn unpack(codec: Codec, raw_bytes: u32, payload: &[u8]) -> Result<Arc
     }
     UNPACKER.with_borrow_mut(|unpacker| {
         if unpacker.is_none() {
-            let zstd = Decompressor::new().map_err(|_| "there is no memory to decompress it")?;
+            let zstd = DCtx::try_create().ok_or("there is no memory to decompress it")?;
             *unpacker = Some(Unpacker { zstd, raw: Vec::new(), planes: Vec::new(), numbers: Vec::new() });
         }
         let unpacker = unpacker.as_mut().ok_or("there is no memory to decompress it")?;
-        unpacker.unpack(codec, raw_bytes, payload)?;
+        unpacker.unpack(codec, raw_bytes, payload, prefix)?;
         Ok(unpacker.raw.as_slice().into())
     })
 }
@@ -195,21 +252,33 @@ fn columns_of(payload: &[u8]) -> Option<(Vec<Column>, &[u8])> {
 }
 
 impl Unpacker {
-    fn unpack(&mut self, codec: Codec, raw_bytes: usize, payload: &[u8]) -> Result<(), &'static str> {
-        const SHORT: &str = "its payload is cut off";
+    fn unpack(
+        &mut self,
+        codec: Codec,
+        raw_bytes: usize,
+        payload: &[u8],
+        prefix: Option<&[u8]>,
+    ) -> Result<(), &'static str> {
         match codec {
-            Codec::Plain | Codec::Zstd => unframe(&mut self.zstd, payload, raw_bytes, &mut self.raw),
-            Codec::Text => {
+            Codec::Plain | Codec::Zstd => unframe(&mut self.zstd, payload, &[], raw_bytes, &mut self.raw),
+            Codec::Text | Codec::Prefixed => {
+                let (prefix, payload) = match codec {
+                    Codec::Prefixed => {
+                        let text = payload.get(PREFIX_NUMBER_BYTES..).ok_or(SHORT)?;
+                        (prefix.ok_or("the prefix that it was packed after is missing")?, text)
+                    }
+                    _ => (&[] as &[u8], payload),
+                };
                 let (random_bytes, rest) = payload.split_first_chunk().ok_or(SHORT)?;
                 let (random, frame) = rest.split_at_checked(u32::from_le_bytes(*random_bytes) as usize).ok_or(SHORT)?;
                 let text_bytes = raw_bytes.checked_sub(random.len()).ok_or("its length differs")?;
-                unframe(&mut self.zstd, frame, text_bytes, &mut self.raw)?;
+                unframe(&mut self.zstd, frame, prefix, text_bytes, &mut self.raw)?;
                 self.raw.extend_from_slice(random);
                 Ok(())
             }
             Codec::Numbers => {
                 let (columns, frame) = columns_of(payload).ok_or(SHORT)?;
-                unframe(&mut self.zstd, frame, raw_bytes, &mut self.planes)?;
+                unframe(&mut self.zstd, frame, &[], raw_bytes, &mut self.planes)?;
                 let whole = numbers_of(&self.planes, &columns, &mut self.raw, &mut self.numbers);
                 if whole { Ok(()) } else { Err("its columns do not fill it") }
             }
@@ -225,11 +294,11 @@ fn frame(zstd: &mut Compressor, content: &[u8], out: &mut Vec<u8>) -> Result<(),
     zstd.compress_to_buffer(content, &mut end).map(|_| ()).map_err(|_| SegmentError::Compression)
 }
 
-/// Makes `out` the content of a frame, which has exactly so many bytes.
-fn unframe(zstd: &mut Decompressor, frame: &[u8], bytes: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
+/// Makes `out` the content of a frame made after a prefix, which has exactly so many bytes.
+fn unframe(zstd: &mut DCtx, frame: &[u8], prefix: &[u8], bytes: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
     out.clear();
     out.resize(bytes, 0);
-    match zstd.decompress_to_buffer(frame, out.as_mut_slice()) {
+    match zstd.decompress_using_dict(out.as_mut_slice(), frame, prefix) {
         Ok(written) if written == bytes => Ok(()),
         Ok(_) => Err("its length differs"),
         Err(_) => Err("it does not decompress"),
@@ -351,11 +420,11 @@ mod tests {
     use super::*;
 
     fn packed(raw: &[u8], form: Form) -> Packed {
-        Packer::new().expect("memory").pack(raw, form).expect("small")
+        Packer::new(TEXT_LEVEL).expect("memory").pack(raw, form).expect("small")
     }
 
     fn back(page: &Packed) -> Vec<u8> {
-        unpack(page.codec, page.raw_bytes, &page.payload).expect("whole").to_vec()
+        unpack(page.codec, page.raw_bytes, &page.payload, None).expect("whole").to_vec()
     }
 
     /// Bytes that compress well, with some that don't.
@@ -388,6 +457,29 @@ mod tests {
         }
 
         #[test]
+        fn texts_come_back_with_their_prefix_and_no_other_way(
+            prefix in vec(any::<u8>(), 64..3_000), from in any::<prop::sample::Index>(), number: u16, begin in 0_u16..9,
+        ) {
+            let raw = [&prefix[from.index(prefix.len() - 40)..], &[7; 100], b"salt"].concat();
+            let mut packer = Packer::new(TEXT_LEVEL).expect("memory");
+            packer.set_prefix(number, &prefix).expect("memory");
+            let page = packer.pack(&raw, Form::Text { random_bytes: 4 }).expect("small");
+            prop_assert_eq!(page.codec, Codec::Prefixed);
+            prop_assert_eq!(prefix_of(page.codec, &page.payload), Ok(Some(number)));
+            prop_assert!(page.payload.len() < 100, "{}", page.payload.len());
+            let back = |page: &Packed, prefix| unpack(page.codec, page.raw_bytes, &page.payload, prefix);
+            prop_assert_eq!(back(&page, Some(&prefix)), Ok(raw.as_slice().into()));
+            prop_assert_eq!(back(&page, None), Err("the prefix that it was packed after is missing"));
+            match page.prefixed_from(begin) {
+                Some(moved) => {
+                    prop_assert_eq!(prefix_of(moved.codec, &moved.payload), Ok(Some(number + begin)));
+                    prop_assert_eq!(back(&moved, Some(&prefix)), Ok(raw.as_slice().into()));
+                }
+                None => prop_assert!(number.checked_add(begin).is_none()),
+            }
+        }
+
+        #[test]
         fn columns_come_back_whatever_their_numbers(columns in vec(column(), 1..5), rows in 0_usize..600, step in any::<u64>()) {
             let mut raw = Vec::new();
             for column in &columns {
@@ -402,12 +494,13 @@ mod tests {
 
         #[test]
         fn a_payload_of_any_bytes_never_panics(
-            code in 0_u8..5,
+            code in 0_u8..6,
+            prefix in prop::option::of(vec(any::<u8>(), 0..100)),
             raw_bytes in prop_oneof![0_u32..5_000, any::<u32>()],
             payload in vec(any::<u8>(), 0..300),
         ) {
             if let Some(codec) = Codec::of_code(code) {
-                let raw = unpack(codec, raw_bytes, &payload);
+                let raw = unpack(codec, raw_bytes, &payload, prefix.as_deref());
                 prop_assert!(raw.is_err() || raw.is_ok_and(|raw| raw.len() == raw_bytes as usize));
             }
         }
@@ -421,7 +514,7 @@ mod tests {
             let mut payload = page.payload.to_vec();
             let at = at.index(payload.len());
             if cut { payload.truncate(at) } else { payload[at] ^= flip }
-            let damaged = unpack(page.codec, page.raw_bytes, &payload);
+            let damaged = unpack(page.codec, page.raw_bytes, &payload, None);
             prop_assert!(damaged.is_err() || damaged.is_ok_and(|damaged| damaged.len() == raw.len()));
         }
     }
@@ -446,29 +539,32 @@ mod tests {
     #[test]
     fn no_page_is_larger_than_the_largest() {
         let raw = vec![0; RAW_BYTES_MAX + 1];
-        let mut packer = Packer::new().expect("memory");
+        let mut packer = Packer::new(TEXT_LEVEL).expect("memory");
         let error = packer.pack(&raw, Form::Plain).expect_err("too large");
         assert_eq!(error.to_string(), "a segment takes at most 1048576 bytes of a page: build several smaller ones");
         let page = packer.pack(&raw[1..], Form::Index).expect("the largest");
         assert_eq!(back(&page), raw[1..]);
-        let larger = unpack(Codec::Zstd, page.raw_bytes + 1, &page.payload);
+        let larger = unpack(Codec::Zstd, page.raw_bytes + 1, &page.payload, None);
         assert_eq!(larger, Err("it says that it is larger than any page"));
-        assert_eq!(unpack(Codec::Zstd, page.raw_bytes - 1, &page.payload), Err("it does not decompress"));
+        assert_eq!(unpack(Codec::Zstd, page.raw_bytes - 1, &page.payload, None), Err("it does not decompress"));
     }
 
     #[test]
-    fn the_bytes_of_version_1_stay_what_they_are() {
-        assert_eq!([0, 1, 2, 3].map(|code| Codec::of_code(code).map(Codec::code)), [0, 1, 2, 3].map(Some));
-        assert_eq!(Codec::of_code(4), None);
+    fn the_bytes_of_each_codec_stay_what_they_are() {
+        assert_eq!([0, 1, 2, 3, 4].map(|code| Codec::of_code(code).map(Codec::code)), [0, 1, 2, 3, 4].map(Some));
+        assert_eq!(Codec::of_code(5), None);
         let text = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 3, 25, 0, 0, b'a', b'b', b'c'];
         let payload = [&[2, 0, 0, 0, b'y', b'z'], text.as_slice()].concat();
-        assert_eq!(unpack(Codec::Text, 5, &payload), Ok(b"abcyz".as_slice().into()));
-        assert_eq!(unpack(Codec::Zstd, 3, &text), Ok(b"abc".as_slice().into()));
+        assert_eq!(unpack(Codec::Text, 5, &payload, None), Ok(b"abcyz".as_slice().into()));
+        let payload = [&[7, 0], payload.as_slice()].concat();
+        assert_eq!(prefix_of(Codec::Prefixed, &payload), Ok(Some(7)));
+        assert_eq!(unpack(Codec::Prefixed, 5, &payload, Some(b"any prefix")), Ok(b"abcyz".as_slice().into()));
+        assert_eq!(unpack(Codec::Zstd, 3, &text, None), Ok(b"abc".as_slice().into()));
         // 300, 299, 301 as differences of two bytes, then 1, 2, 3 as they are.
         let planes = [0x58, 1, 4, 2, 0, 0, 1, 2, 3];
         let frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 9, 73, 0, 0], planes.as_slice()].concat();
         let payload = [&[2, 0x82, 1], frame.as_slice()].concat();
-        assert_eq!(unpack(Codec::Numbers, 9, &payload), Ok([44, 1, 43, 1, 45, 1, 1, 2, 3].as_slice().into()));
+        assert_eq!(unpack(Codec::Numbers, 9, &payload, None), Ok([44, 1, 43, 1, 45, 1, 1, 2, 3].as_slice().into()));
     }
 
     #[test]

@@ -282,6 +282,9 @@ mod tests {
                 self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.0.page(at)
             }
+            fn text(&self, at: PageRef, prefix: &crate::Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+                self.0.text(at, prefix)
+            }
             fn packed(&self, at: PageRef) -> Result<crate::page::Packed, SegmentError> {
                 self.0.packed(at)
             }

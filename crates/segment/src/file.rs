@@ -3,7 +3,8 @@
 //!
 //! # Format
 //!
-//! Version 1, to the byte; all numbers little-endian:
+//! Version 2, to the byte; all numbers little-endian. In version 1 there are no prefixes, all else is the
+//! same:
 //!
 //! ```text
 //! file    = header, block…, footer block, trailer
@@ -28,12 +29,12 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::codec::{Codec, PAYLOAD_BYTES_MAX, Packer, unpack};
+use crate::codec::{Codec, PAYLOAD_BYTES_MAX, Packer, TEXT_LEVEL, prefix_of, unpack};
 use crate::error::{Cause, SegmentError, number};
-use crate::page::{Form, Packed, PageRef, Sink, Source};
+use crate::page::{Form, Packed, PageRef, Prefixes, Sink, Source};
 
 /// The version of the format that is written, and the newest one that is read.
-const SEGMENT_VERSION: u32 = 1;
+const SEGMENT_VERSION: u32 = 2;
 /// What a segment begins and ends with.
 const MAGIC: [u8; 8] = *b"ANNALSEG";
 const HEADER_BYTES: u32 = 32;
@@ -111,7 +112,7 @@ impl<W: FnMut(&[u8]) -> Result<(), Cause>> FileWriter<W> {
         waiting.extend_from_slice(&[0; 4]);
         waiting.extend_from_slice(&seed.to_le_bytes());
         waiting.extend_from_slice(&xxh3_64_with_seed(&waiting, 0).to_le_bytes());
-        Ok(FileWriter { write, seed, packer: Packer::new()?, written: 0, waiting })
+        Ok(FileWriter { write, seed, packer: Packer::new(TEXT_LEVEL)?, written: 0, waiting })
     }
 
     /// Ends the segment with its footer.
@@ -162,6 +163,14 @@ impl<W: FnMut(&[u8]) -> Result<(), Cause>> Sink for FileWriter<W> {
         put_block(&mut self.waiting, codec, number(raw.len(), "bytes of a page")?, payload, self.seed, offset)
     }
 
+    fn takes_prefixes(&self) -> bool {
+        true
+    }
+
+    fn set_prefix(&mut self, number: u16, content: &[u8]) -> Result<(), SegmentError> {
+        self.packer.set_prefix(number, content)
+    }
+
     fn adopt(&mut self, page: &Packed) -> Result<PageRef, SegmentError> {
         self.settle()?;
         let offset = self.bytes();
@@ -180,10 +189,10 @@ impl<B: Bytes> FileSource<B> {
         let trailer_at = length.checked_sub(TRAILER_BYTES.into()).filter(|at| *at >= HEADER_BYTES.into());
         let trailer_at = trailer_at.ok_or(SegmentError::corrupt("the header", at, "there is not even room for it"))?;
         let header = read(&bytes, "the header", 0..u64::from(HEADER_BYTES))?;
-        let seed = check_header(&header)?;
+        let (version, seed) = check_header(&header)?;
         let end_at = length.saturating_sub(END_BYTES).max(HEADER_BYTES.into());
         let end = read(&bytes, "the trailer", end_at..length)?;
-        let (footer, checksum) = check_trailer(&end, seed, trailer_at)?;
+        let (footer, checksum) = check_trailer(&end, version, seed, trailer_at)?;
         let blocks = u64::from(HEADER_BYTES)..trailer_at;
         let source = FileSource { bytes, seed, blocks, footer_checksum: checksum };
         let range = source.range(footer).map_err(|error| error.in_section("the footer"))?;
@@ -197,7 +206,7 @@ impl<B: Bytes> FileSource<B> {
         if block.last_chunk() != Some(&checksum.to_le_bytes()) {
             return Err(damaged("its checksum differs from the trailer's"));
         }
-        let raw = unpack(codec, raw_bytes, payload).map_err(damaged)?;
+        let raw = unpack(codec, raw_bytes, payload, None).map_err(damaged)?;
         Ok((source, raw.to_vec()))
     }
 
@@ -219,9 +228,18 @@ impl<B: Bytes> FileSource<B> {
 impl<B: Bytes> Source for FileSource<B> {
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
         let block = read(&self.bytes, "a page", self.range(at)?)?;
-        let raw =
-            check_block(&block, self.seed, at.offset).and_then(|(codec, raw, payload)| unpack(codec, raw, payload));
+        let raw = check_block(&block, self.seed, at.offset)
+            .and_then(|(codec, raw, payload)| unpack(codec, raw, payload, None));
         raw.map_err(|what| SegmentError::corrupt("a page", at, what))
+    }
+
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        let block = read(&self.bytes, "a page", self.range(at)?)?;
+        let damaged = |what| SegmentError::corrupt("a page", at, what);
+        let (codec, raw_bytes, payload) = check_block(&block, self.seed, at.offset).map_err(damaged)?;
+        let number = prefix_of(codec, payload).map_err(damaged)?;
+        let prefix = number.map(prefix).transpose()?;
+        unpack(codec, raw_bytes, payload, prefix.as_deref()).map_err(damaged)
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
@@ -266,8 +284,8 @@ fn check_block(block: &[u8], seed: u64, offset: u64) -> Result<(Codec, u32, &[u8
     Ok((codec, u32::from_le_bytes(*raw_bytes), payload))
 }
 
-/// The segment's seed.
-fn check_header(header: &[u8]) -> Result<u64, SegmentError> {
+/// The segment's version and seed.
+fn check_header(header: &[u8]) -> Result<(u32, u64), SegmentError> {
     let at = PageRef { offset: 0, stored_bytes: HEADER_BYTES };
     let damaged = |what| SegmentError::corrupt("the header", at, what);
     let whole = header.split_last_chunk().filter(|(before, checksum)| {
@@ -278,14 +296,14 @@ fn check_header(header: &[u8]) -> Result<u64, SegmentError> {
     let (version, rest) = fields.ok_or(damaged("it is too short"))?;
     let seed = rest.last_chunk().ok_or(damaged("it is too short"))?;
     match u32::from_le_bytes(*version) {
-        SEGMENT_VERSION => Ok(u64::from_le_bytes(*seed)),
+        version @ 1..=SEGMENT_VERSION => Ok((version, u64::from_le_bytes(*seed))),
         0 => Err(damaged("there is no such version")),
         found => Err(SegmentError::NewerVersion { found, known: SEGMENT_VERSION }),
     }
 }
 
 /// Where the footer lies, and its checksum.
-fn check_trailer(end: &[u8], seed: u64, offset: u64) -> Result<(PageRef, u64), SegmentError> {
+fn check_trailer(end: &[u8], version: u32, seed: u64, offset: u64) -> Result<(PageRef, u64), SegmentError> {
     let at = PageRef { offset, stored_bytes: TRAILER_BYTES };
     let damaged = |what| SegmentError::corrupt("the trailer", at, what);
     let trailer = end.last_chunk::<{ TRAILER_BYTES as usize }>().ok_or(damaged("it is too short"))?;
@@ -298,7 +316,7 @@ fn check_trailer(end: &[u8], seed: u64, offset: u64) -> Result<(PageRef, u64), S
         Some((offset, stored, u32::from_le_bytes(*version), rest.first_chunk()?))
     });
     match fields {
-        Some((offset, stored, SEGMENT_VERSION, checksum)) => {
+        Some((offset, stored, found, checksum)) if found == version => {
             let footer = PageRef { offset: u64::from_le_bytes(*offset), stored_bytes: u32::from_le_bytes(*stored) };
             Ok((footer, u64::from_le_bytes(*checksum)))
         }
@@ -412,19 +430,23 @@ mod tests {
     #[test]
     fn a_newer_version_is_told_from_damage() {
         let (_, mut bytes, _) = file(pages, b"footer");
-        bytes[8] = 2;
+        bytes[8] = 3;
         let checksum = xxh3_64_with_seed(&bytes[..24], 0);
         bytes[24..32].copy_from_slice(&checksum.to_le_bytes());
         let error = read_all(&bytes, &[]).expect_err("newer");
-        assert!(matches!(error, SegmentError::NewerVersion { found: 2, known: 1 }), "{error}");
+        assert!(matches!(error, SegmentError::NewerVersion { found: 3, known: 2 }), "{error}");
     }
 
     #[test]
-    fn the_header_and_trailer_of_version_1_stay_what_they_are() {
+    fn the_headers_and_trailers_of_all_versions_stay_what_they_are() {
         let ((), bytes, written) = file(|_| (), b"footer");
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(written.footer, PageRef { offset: 32, stored_bytes: 19 });
         assert_eq!(hex, GOLDEN.concat());
+        let hex = GOLDEN_V1.concat();
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
+        let version_1: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        assert_eq!(read_all(&version_1, &[]).expect("known"), [b"footer"]);
     }
 
     #[test]
@@ -466,6 +488,11 @@ mod tests {
 
     /// Header, footer's block, trailer.
     const GOLDEN: [&str; 3] = [
+        "414e4e414c5345470200000000000000ed5e000000000000bc1c449e970ff146",
+        "0006000000666f6f746572622719d1bfe780dc",
+        "20000000000000001300000002000000622719d1bfe780dc02292f9dbf44327d414e4e414c534547",
+    ];
+    const GOLDEN_V1: [&str; 3] = [
         "414e4e414c5345470100000000000000ed5e000000000000526b1c74fbe07187",
         "0006000000666f6f746572622719d1bfe780dc",
         "20000000000000001300000001000000622719d1bfe780dc7731205a19d29d01414e4e414c534547",

@@ -110,6 +110,8 @@ pub(crate) struct Tables {
     /// Each log's rows by time shown and place; without pages where they lie so.
     pub(crate) by_time: Table,
     pub(crate) blocks: Table,
+    /// What the events' texts were packed after.
+    pub(crate) prefixes: Table,
 }
 
 impl Default for Tables {
@@ -124,6 +126,7 @@ impl Default for Tables {
             places: table("rows by position"),
             by_time: table("rows by time"),
             blocks: table("events"),
+            prefixes: table(Table::PREFIXES),
         }
     }
 }
@@ -153,11 +156,11 @@ impl Footer {
 
     /// Every table of the segment, with the section's code.
     pub(crate) fn all_tables(&self) -> Vec<(u16, &Table)> {
-        let Tables { runs, position, recorded, shown, status, places, by_time, blocks } = &self.tables;
+        let Tables { runs, position, recorded, shown, status, places, by_time, blocks, prefixes } = &self.tables;
         let once = [runs, position, recorded, shown, status, places, by_time, blocks];
         let ids =
             [&self.event_ids.filter, &self.event_ids.entries, &self.request_ids.filter, &self.request_ids.entries];
-        let mut all: Vec<(u16, &Table)> = (1..).zip(once.into_iter().chain(ids)).collect();
+        let mut all: Vec<(u16, &Table)> = (1..).zip(once.into_iter().chain(ids).chain([prefixes])).collect();
         for (code, dictionary) in (DICTIONARY..).step_by(DICTIONARY_STEP.into()).zip(&self.dictionaries) {
             all.extend([
                 (code + 1, &dictionary.texts),
@@ -178,7 +181,7 @@ impl Footer {
                 _ => None,
             };
         }
-        let Tables { runs, position, recorded, shown, status, places, by_time, blocks } = &mut self.tables;
+        let Tables { runs, position, recorded, shown, status, places, by_time, blocks, prefixes } = &mut self.tables;
         let (event, request) = (&mut self.event_ids, &mut self.request_ids);
         let once = [
             runs,
@@ -193,6 +196,7 @@ impl Footer {
             &mut event.entries,
             &mut request.filter,
             &mut request.entries,
+            prefixes,
         ];
         once.into_iter().nth(usize::from(code.checked_sub(1)?))
     }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use crate::SegmentError;
-use crate::codec::{Codec, Packer, unpack};
+use crate::codec::{Codec, MEMORY_TEXT_LEVEL, Packer, unpack};
 use crate::error::number;
-use crate::page::{Form, Packed, PageRef, Sink, Source};
+use crate::page::{Form, Packed, PageRef, Prefixes, Sink, Source};
 
 /// What a page takes beside its content, in bytes: two counters of who shares it.
 const SHARE_BYTES: usize = 16;
@@ -40,7 +40,7 @@ impl MemoryPages {
     ///
     /// [`SegmentError::Compression`].
     pub(crate) fn building(compress_text: bool) -> Result<MemoryBuilder, SegmentError> {
-        let packer = if compress_text { Some(Packer::new()?) } else { None };
+        let packer = if compress_text { Some(Packer::new(MEMORY_TEXT_LEVEL)?) } else { None };
         Ok(MemoryBuilder { pages: Vec::new(), packer })
     }
 
@@ -82,6 +82,14 @@ impl Sink for MemoryBuilder {
         self.push(Page::Raw(raw.into()), raw.len())
     }
 
+    fn takes_prefixes(&self) -> bool {
+        false
+    }
+
+    fn set_prefix(&mut self, _: u16, _: &[u8]) -> Result<(), SegmentError> {
+        Ok(())
+    }
+
     fn adopt(&mut self, page: &Packed) -> Result<PageRef, SegmentError> {
         if page.codec == Codec::Text {
             return self.push(Page::Packed(page.clone()), page.payload.len());
@@ -100,6 +108,10 @@ impl Source for MemoryPages {
         }
     }
 
+    fn text(&self, at: PageRef, _: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.page(at)
+    }
+
     /// A page that is kept as it is comes as a plain one: whoever wants it smaller writes it anew.
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
         match self.find(at)? {
@@ -113,7 +125,7 @@ impl Source for MemoryPages {
 }
 
 fn unpacked(page: &Packed, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
-    let raw = unpack(page.codec, page.raw_bytes, &page.payload);
+    let raw = unpack(page.codec, page.raw_bytes, &page.payload, None);
     raw.map_err(|what| SegmentError::corrupt("a segment in memory", at, what))
 }
 
@@ -131,7 +143,7 @@ mod tests {
             let mut builder = MemoryPages::building(compress_text).expect("memory");
             let mut handed_on = MemoryPages::building(compress_text).expect("memory");
             let mut at = forms.map(|form| builder.page(&raw, form).expect("small")).to_vec();
-            let mut packer = Packer::new().expect("memory");
+            let mut packer = Packer::new(MEMORY_TEXT_LEVEL).expect("memory");
             at.extend(forms.map(|form| builder.adopt(&packer.pack(&raw, form).expect("small")).expect("whole")));
             let pages = builder.finish();
             let again: Vec<PageRef> =

@@ -18,6 +18,7 @@ use crate::ids;
 use crate::memory::MemoryPages;
 use crate::page::{PageRef, Sink};
 use crate::places::PlacesReader;
+use crate::prefix;
 use crate::runs::Run;
 use crate::table::Table;
 use crate::{Cause, Segment, SegmentError};
@@ -187,6 +188,8 @@ fn damaged(error: SegmentError, table: &Table) -> SegmentError {
 }
 
 fn blocks(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dyn Sink) -> Result<(), SegmentError> {
+    let prefix::Merged { table: prefixes, begins } = prefix::merge(segments, sink)?;
+    footer.tables.prefixes = prefixes;
     let (mut merged, names) = (BlocksBuilder::new(), Tables::default());
     let table = &names.blocks;
     let readers: Vec<BlocksReader> = segments.iter().map(|segment| segment.blocks()).collect();
@@ -200,12 +203,13 @@ fn blocks(segments: &[&Segment], plan: &Plan, footer: &mut Footer, sink: &mut dy
             log = Some(run.log);
         }
         let (Some(reader), Some(rest)) = (readers.get(*segment), rest.get_mut(*segment)) else { continue };
+        let begin = begins.get(*segment).copied().flatten();
         let mut next = run.rows.start;
         while let Some(block) = rest.next_if(|block| block.rows.start < run.rows.end) {
             let fits = block.rows.start == next && next < block.rows.end && block.rows.end <= run.rows.end;
             check(fits, table, "a block does not hold the next rows of its log")?;
             next = block.rows.end;
-            if merged.adopt(sink, &reader.packed(&block)?, block.rows.end - block.rows.start)? {
+            if merged.adopt(sink, &reader.packed(&block)?, begin, block.rows.end - block.rows.start)? {
                 continue;
             }
             let decoded = reader.block(&block)?;

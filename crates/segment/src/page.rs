@@ -46,6 +46,9 @@ pub(crate) struct Column {
     pub near: bool,
 }
 
+/// Gives the prefix with a number.
+pub type Prefixes<'p> = dyn Fn(u16) -> Result<Arc<[u8]>, SegmentError> + 'p;
+
 /// Gives pages, from memory or from wherever the segment lies.
 pub trait Source: Send + Sync {
     /// A page's content.
@@ -55,6 +58,14 @@ pub trait Source: Send + Sync {
     /// [`SegmentError::Corrupt`] if it is not what was written; [`SegmentError::Unreadable`] if it
     /// can't be had now; [`SegmentError::Late`] if the query's time is over.
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError>;
+
+    /// The content of a page of events, which may have been packed after a prefix; `prefix` gives the one
+    /// with a number.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Source::page`], and those of `prefix`.
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError>;
 
     /// A page as it is written, to be taken over into another segment: a codec and its payload.
     ///
@@ -72,6 +83,16 @@ pub(crate) trait Sink {
     ///
     /// [`SegmentError::Compression`], or [`SegmentError::Unwritable`].
     fn page(&mut self, raw: &[u8], form: Form) -> Result<PageRef, SegmentError>;
+
+    /// Whether it packs texts after prefixes.
+    fn takes_prefixes(&self) -> bool;
+
+    /// Packs texts after a prefix from here on, if it takes prefixes; readers know it by its number.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Compression`].
+    fn set_prefix(&mut self, number: u16, content: &[u8]) -> Result<(), SegmentError>;
 
     /// Writes a page of another segment as it is.
     ///

@@ -275,7 +275,8 @@ impl Segment {
     }
 
     pub(crate) fn blocks(&self) -> BlocksReader<'_> {
-        BlocksReader::new(&self.footer.tables.blocks, &*self.source, self.footer.rows)
+        let tables = &self.footer.tables;
+        BlocksReader::new(&tables.blocks, &tables.prefixes, &*self.source, self.footer.rows)
     }
 }
 

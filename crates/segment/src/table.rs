@@ -99,6 +99,9 @@ impl Entry {
 }
 
 impl Table {
+    /// The name of the section of prefixes.
+    pub(crate) const PREFIXES: &'static str = "prefixes of events";
+
     /// The page that a key lies in: the one with the greatest key that is not above it.
     ///
     /// # Errors

@@ -47,6 +47,10 @@ impl Source for Anything {
         Ok(self.0.clone())
     }
 
+    fn text(&self, at: PageRef, _: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.page(at)
+    }
+
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
         Err(SegmentError::corrupt("a page", at, "there is none"))
     }

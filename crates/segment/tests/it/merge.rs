@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use annals_model::{Filter, Order};
-use annals_segment::{Logs, Packed, PageRef, Segment, SegmentError, Source};
+use annals_segment::{Logs, Packed, PageRef, Prefixes, Segment, SegmentError, Source};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use crate::events;
+use crate::model::in_file;
 
 /// Gives other bytes than were written, in one place.
 struct Lying {
@@ -24,15 +25,28 @@ struct Lie {
     mask: u8,
 }
 
-impl Source for Lying {
-    fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
-        self.asked.lock().expect("no panic").insert(at.offset);
-        let mut page = self.inner.page(at)?.to_vec();
+impl Lying {
+    fn bent(&self, at: PageRef, page: &[u8]) -> Arc<[u8]> {
+        let mut page = page.to_vec();
         if let Some(lie) = self.lie.filter(|lie| lie.page == at.offset) {
             let byte = lie.byte % page.len().max(1);
             page.iter_mut().skip(byte).take(1).for_each(|byte| *byte ^= lie.mask);
         }
-        Ok(page.into())
+        page.into()
+    }
+}
+
+impl Source for Lying {
+    fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        self.asked.lock().expect("no panic").insert(at.offset);
+        let page = self.inner.page(at)?;
+        Ok(self.bent(at, &page))
+    }
+
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.asked.lock().expect("no panic").insert(at.offset);
+        let page = self.inner.text(at, prefix)?;
+        Ok(self.bent(at, &page))
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
@@ -83,5 +97,38 @@ fn merging_bad_pages_fails_as_damage_or_loses_no_row() {
     }
     for section in ["rows by position", "logs", "events"] {
         assert!(damaged.contains(section), "{section} not among {damaged:?}");
+    }
+}
+
+#[test]
+fn merged_files_take_over_each_others_prefixes_and_get_one_where_there_would_be_many() {
+    let list = {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        events::list(2_000..2_001).new_tree(&mut runner).expect("a list").current()
+    };
+    let prefixes = |segment: &Segment| {
+        let sections = segment.sections().expect("whole");
+        sections.iter().find(|(name, _)| *name == "prefixes of events").map_or(0, |(_, bytes)| *bytes)
+    };
+    for count in [2, 16, 17] {
+        let piece = 2_000 / count;
+        let files: Vec<Segment> = list
+            .0
+            .chunks(piece)
+            .take(count)
+            .map(|part| in_file(&[crate::model::List(part.to_vec()).build()]))
+            .collect();
+        let of_each: Vec<u64> = files.iter().map(prefixes).collect();
+        assert!(of_each.iter().all(|bytes| *bytes > 0), "{of_each:?}");
+        let merged = in_file(&files);
+        let all: u64 = of_each.iter().sum();
+        assert!(if count <= 16 { prefixes(&merged) == all } else { prefixes(&merged) < all / 2 });
+        let again = in_file(&[merged]);
+        let mut wrong = Vec::new();
+        let mut rows = Vec::new();
+        again.check(&mut |row, _| rows.push(row.clone()), &mut |error| wrong.push(error.to_string()));
+        assert_eq!(wrong, Vec::<String>::new());
+        rows.sort_by_key(|row| row.position);
+        assert!(rows.iter().eq(list.0.iter().take(piece * count).map(|(row, _)| row)));
     }
 }

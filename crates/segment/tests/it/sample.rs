@@ -1,4 +1,4 @@
-//! The stored segment of version 1, which every later version reads.
+//! The stored segments, one of each version, which every later version reads.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,8 @@ use annals_segment::{EventId, Logs, Row, Segment};
 use crate::model::{File, KEY, organization, write};
 
 const EVENTS: u64 = 700;
+/// The version that is written.
+const VERSION: u32 = 2;
 
 /// The events of the sample: three logs, clocks of clients that jump, every section in use.
 fn events() -> Vec<(Row, Content)> {
@@ -64,10 +66,14 @@ fn is_update() -> bool {
 }
 
 #[test]
-fn the_segment_of_version_1_is_read_as_it_was_written() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/samples/segment-v1");
+fn a_segment_of_each_version_is_read_as_it_was_written() {
+    (1..=VERSION).for_each(check);
+}
+
+fn check(version: u32) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/samples/segment-v{version}"));
     let events = events();
-    if is_update() {
+    if is_update() && version == VERSION {
         let build = |events: &[(Row, Content)]| Segment::build(events.to_vec(), KEY, organization).expect("in order");
         let (first, rest) = events.split_at(300);
         let file = write(&[build(first), build(rest)]);
