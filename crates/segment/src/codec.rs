@@ -238,8 +238,7 @@ pub(crate) fn unpack(
             *unpacker = Some(Unpacker { zstd, raw: Vec::new(), planes: Vec::new(), numbers: Vec::new() });
         }
         let unpacker = unpacker.as_mut().ok_or("there is no memory to decompress it")?;
-        unpacker.unpack(codec, raw_bytes, payload, prefix)?;
-        Ok(unpacker.raw.as_slice().into())
+        Ok(unpacker.unpack(codec, raw_bytes, payload, prefix)?.into())
     })
 }
 
@@ -258,32 +257,37 @@ impl Unpacker {
         raw_bytes: usize,
         payload: &[u8],
         prefix: Option<&[u8]>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<&[u8], &'static str> {
+        let Unpacker { zstd, raw, planes, numbers } = self;
         match codec {
-            Codec::Plain | Codec::Zstd => unframe(&mut self.zstd, payload, &[], raw_bytes, &mut self.raw),
-            Codec::Text | Codec::Prefixed => {
-                let (prefix, payload) = match codec {
-                    Codec::Prefixed => {
-                        let text = payload.get(PREFIX_NUMBER_BYTES..).ok_or(SHORT)?;
-                        (prefix.ok_or("the prefix that it was packed after is missing")?, text)
-                    }
-                    _ => (&[] as &[u8], payload),
-                };
-                let (random_bytes, rest) = payload.split_first_chunk().ok_or(SHORT)?;
-                let (random, frame) = rest.split_at_checked(u32::from_le_bytes(*random_bytes) as usize).ok_or(SHORT)?;
-                let text_bytes = raw_bytes.checked_sub(random.len()).ok_or("its length differs")?;
-                unframe(&mut self.zstd, frame, prefix, text_bytes, &mut self.raw)?;
-                self.raw.extend_from_slice(random);
-                Ok(())
+            Codec::Plain | Codec::Zstd => unframe(zstd, payload, &[], raw_bytes, raw)?,
+            Codec::Text => untext(zstd, payload, &[], raw_bytes, raw)?,
+            Codec::Prefixed => {
+                let prefix = prefix.ok_or("the prefix that it was packed after is missing")?;
+                let text = payload.get(PREFIX_NUMBER_BYTES..).ok_or(SHORT)?;
+                untext(zstd, text, prefix, raw_bytes, raw)?;
+                return raw.get(prefix.len()..).ok_or(SHORT);
             }
             Codec::Numbers => {
                 let (columns, frame) = columns_of(payload).ok_or(SHORT)?;
-                unframe(&mut self.zstd, frame, &[], raw_bytes, &mut self.planes)?;
-                let whole = numbers_of(&self.planes, &columns, &mut self.raw, &mut self.numbers);
-                if whole { Ok(()) } else { Err("its columns do not fill it") }
+                unframe(zstd, frame, &[], raw_bytes, planes)?;
+                if !numbers_of(planes, &columns, raw, numbers) {
+                    return Err("its columns do not fill it");
+                }
             }
         }
+        Ok(raw)
     }
+}
+
+/// Makes `out` a prefix and the content of a payload of text, which has so many bytes.
+fn untext(zstd: &mut DCtx, payload: &[u8], prefix: &[u8], bytes: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let (random_bytes, rest) = payload.split_first_chunk().ok_or(SHORT)?;
+    let (random, frame) = rest.split_at_checked(u32::from_le_bytes(*random_bytes) as usize).ok_or(SHORT)?;
+    let text_bytes = bytes.checked_sub(random.len()).ok_or("its length differs")?;
+    unframe(zstd, frame, prefix, text_bytes, out)?;
+    out.extend_from_slice(random);
+    Ok(())
 }
 
 /// Appends a frame.
@@ -294,11 +298,14 @@ fn frame(zstd: &mut Compressor, content: &[u8], out: &mut Vec<u8>) -> Result<(),
     zstd.compress_to_buffer(content, &mut end).map(|_| ()).map_err(|_| SegmentError::Compression)
 }
 
-/// Makes `out` the content of a frame made after a prefix, which has exactly so many bytes.
+/// Makes `out` a prefix and the content of the frame made after it, which has exactly so many bytes. Where
+/// the one lies right before the other, zstd copies from both the fast way.
 fn unframe(zstd: &mut DCtx, frame: &[u8], prefix: &[u8], bytes: usize, out: &mut Vec<u8>) -> Result<(), &'static str> {
     out.clear();
-    out.resize(bytes, 0);
-    match zstd.decompress_using_dict(out.as_mut_slice(), frame, prefix) {
+    out.extend_from_slice(prefix);
+    out.resize(prefix.len() + bytes, 0);
+    let (prefix, content) = out.split_at_mut(prefix.len());
+    match zstd.decompress_using_dict(content, frame, prefix) {
         Ok(written) if written == bytes => Ok(()),
         Ok(_) => Err("its length differs"),
         Err(_) => Err("it does not decompress"),
