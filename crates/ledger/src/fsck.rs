@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use annals_merkle::{Frontier, Hash, Leaf};
 use annals_model::{Content, Time};
-use annals_segment::{Row, Segment};
+use annals_segment::{Row, Segment, SegmentError};
 use annals_store::row::RowDecoder;
-use annals_store::{Blobs, Change, Journal, StateKind};
+use annals_store::{BlobError, Blobs, Change, Journal, StateKind};
 
 use crate::administer::{HASH_KEY, SERVER_NAME, STORE};
 use crate::heads::{self, Floor};
@@ -33,11 +33,13 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// After so many events progress is told.
 const PROGRESS_EVENTS: u64 = 4_096;
 
-/// Something that is wrong.
+/// Something that is wrong, or could not be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What, in which segment or row, in which section, and where.
     pub what: String,
+    /// It could not be read now: whether it is as it was written is not known.
+    pub unread: bool,
 }
 
 /// How far the check has come.
@@ -60,6 +62,8 @@ pub struct Summary {
     pub events: u64,
     /// What is wrong.
     pub findings: u64,
+    /// What could not be read, and so was not checked.
+    pub unread: u64,
 }
 
 /// A log as far as it was read.
@@ -115,12 +119,12 @@ impl Ids {
     }
 }
 
-/// Reads and checks everything that a journal and its blobs hold. `report` gets each thing that is wrong,
-/// `progress` how far it has come, now and then.
+/// Reads and checks everything that a journal and its blobs hold. `report` gets each thing that is wrong
+/// or could not be read, `progress` how far it has come, now and then.
 ///
 /// # Errors
 ///
-/// [`OpenError`] if the journal can't be read at all, or the blobs can't be listed.
+/// [`OpenError`] if the journal can't be read to its end, or the blobs can't be listed.
 pub fn fsck(
     journal: &dyn Journal,
     blobs: &Arc<dyn Blobs>,
@@ -160,7 +164,19 @@ pub fn fsck(
 impl Check<'_> {
     fn find(&mut self, what: String) {
         self.summary.findings += 1;
-        (self.report)(Finding { what });
+        (self.report)(Finding { what, unread: false });
+    }
+
+    /// What an error of a segment says: that it is damaged, or can't be read now.
+    fn find_in(&mut self, segment: &str, error: &SegmentError) {
+        self.whole = false;
+        let what = format!("segment {segment}: {}", crate::sequencer::chain(error));
+        if is_passing(error) {
+            self.summary.unread += 1;
+            (self.report)(Finding { what, unread: true });
+        } else {
+            self.find(what);
+        }
     }
 
     /// Organizations, keys and actions can be read.
@@ -231,10 +247,7 @@ impl Check<'_> {
             }
             match shelf.open(&name, descriptor) {
                 Ok(sealed) => self.segment(&name, sealed.segment()),
-                Err(error) => {
-                    self.whole = false;
-                    self.find(format!("segment {name} can't be opened: {}", crate::sequencer::chain(&error)));
-                }
+                Err(error) => self.find_in(&name, &error),
             }
         }
         if self.position != floor.position {
@@ -274,10 +287,7 @@ impl Check<'_> {
         if self.summary.events - before != u64::from(segment.len()) {
             self.whole = false;
         }
-        for error in damage {
-            self.whole = false;
-            self.find(format!("segment {name}: {}", crate::sequencer::chain(&error)));
-        }
+        damage.iter().for_each(|error| self.find_in(name, error));
     }
 
     /// Follows one sealed event.
@@ -418,6 +428,17 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the same may be read another time: no permission, a disk that fails, no memory.
+fn is_passing(error: &SegmentError) -> bool {
+    match error {
+        SegmentError::Unreadable { source } => {
+            !matches!(source.downcast_ref(), Some(BlobError::NotFound { .. } | BlobError::Corrupt { .. }))
+        }
+        SegmentError::Compression => true,
+        _ => false,
     }
 }
 

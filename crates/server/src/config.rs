@@ -43,6 +43,8 @@ pub struct Config {
 const CACHE_MIB: usize = 256;
 /// Events after which is sealed where nothing is said.
 const SEAL_EVENTS: u64 = annals_ledger::SEAL_EVENTS;
+/// The fewest characters of an administrator's key: in hex, 128 bits that nobody can guess.
+const ADMIN_KEY_CHARACTERS_MIN: usize = 32;
 /// Appends are refused from [`limits::UNSEALED_EVENTS_MAX`] on: while so many are sealed, as many can come.
 const SEAL_EVENTS_MAX: u64 = limits::UNSEALED_EVENTS_MAX / 2;
 
@@ -168,12 +170,26 @@ impl Config {
     /// If the file that is named isn't there or can't be read, names an unknown setting, or a
     /// value is none.
     pub fn load(overrides: &Overrides) -> anyhow::Result<Config> {
-        let environment = SettingsLayer::from_env().context("a setting in the environment is wrong")?;
+        let mut config = Config::settings(overrides)?;
         let secrets = Secrets::builder().env().load().context("ANNALS_ADMIN_KEY or ANNALS_STOP_AT is not a text")?;
-        let mut config = Config::merge(overrides, environment)?;
-        config.admin_key = secrets.admin_key.filter(|key| !key.is_empty()).map(AdminKey);
+        let admin_key = secrets.admin_key.filter(|key| !key.is_empty());
+        config.admin_key = admin_key.map(AdminKey::new).transpose().context("ANNALS_ADMIN_KEY can't be used")?;
         config.stop_at = secrets.stop_at;
         Ok(config)
+    }
+
+    /// The data folder that a command works on: the one that is named, else the server's.
+    ///
+    /// # Errors
+    ///
+    /// As for the settings of a server; its secrets are not looked at.
+    pub(crate) fn data_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+        Ok(Config::settings(&Overrides { data: named, ..Overrides::default() })?.data)
+    }
+
+    /// All but the secrets.
+    fn settings(overrides: &Overrides) -> anyhow::Result<Config> {
+        Config::merge(overrides, SettingsLayer::from_env().context("a setting in the environment is wrong")?)
     }
 
     fn merge(overrides: &Overrides, environment: SettingsLayer) -> anyhow::Result<Config> {
@@ -231,9 +247,18 @@ impl Default for Config {
 
 impl AdminKey {
     /// A key of this text.
-    #[must_use]
-    pub fn new(key: impl Into<String>) -> AdminKey {
-        AdminKey(key.into())
+    ///
+    /// # Errors
+    ///
+    /// If it is so short that it can be guessed.
+    pub fn new(key: impl Into<String>) -> anyhow::Result<AdminKey> {
+        let key = key.into();
+        let characters = key.chars().count();
+        ensure!(
+            characters >= ADMIN_KEY_CHARACTERS_MIN,
+            "it has {characters} characters, and needs at least {ADMIN_KEY_CHARACTERS_MIN}: make one by openssl rand -hex 32"
+        );
+        Ok(AdminKey(key))
     }
 
     /// The key's text.
@@ -318,7 +343,18 @@ mod tests {
 
     #[test]
     fn the_key_is_never_shown() {
-        let config = Config { admin_key: Some(AdminKey::new("sesame")), ..Config::default() };
+        let key = AdminKey::new("sesame".repeat(6)).expect("long enough");
+        let config = Config { admin_key: Some(key), ..Config::default() };
         assert!(!format!("{config:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_is_refused_and_not_shown() {
+        assert!(AdminKey::new("k".repeat(ADMIN_KEY_CHARACTERS_MIN)).is_ok());
+        let said = AdminKey::new("é".repeat(ADMIN_KEY_CHARACTERS_MIN - 1)).expect_err("too short").to_string();
+        assert!(
+            said.contains("31 characters") && said.contains("openssl rand -hex 32") && !said.contains('é'),
+            "{said}"
+        );
     }
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use annals_store::{BlobError, Blobs, DataLock, MemoryBlobs, ObjectBlobs};
 use anyhow::{Context, bail};
 
+/// What the journal consists of where a crash left it; a third file is made anew whenever it is opened.
+const JOURNAL_FILES: [&str; 2] = ["journal.sqlite", "journal.sqlite-wal"];
 /// Where sealed segments lie.
 const SEGMENTS: &str = "segments";
 /// What is in the folder of a backup until it is whole.
@@ -23,29 +25,53 @@ pub(crate) const PARTIAL: &str = "partial";
 /// If it can't be made or synced, is another's, or is no whole one.
 pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
     make_folder(data).with_context(|| format!("can't make the data folder {}", data.display()))?;
-    take(data)
-}
-
-/// Takes a data folder that is there.
-///
-/// # Errors
-///
-/// If it is not there, is another's, or is no whole one.
-pub(crate) fn take(data: &Path) -> anyhow::Result<DataLock> {
     check_whole(data)?;
     Ok(DataLock::acquire(data)?)
 }
 
+/// Keeps servers off a data folder that is there, to read it; it may be a read-only one.
+///
+/// # Errors
+///
+/// If it is not there, a server is using it, or it is no whole one.
+pub(crate) fn take_to_read(data: &Path) -> anyhow::Result<DataLock> {
+    check_whole(data)?;
+    Ok(DataLock::acquire_shared(data)?)
+}
+
 /// Refuses what is no folder, or a backup that was cut short.
 pub(crate) fn check_whole(data: &Path) -> anyhow::Result<()> {
-    if !data.is_dir() {
-        bail!("there is no data folder {}", data.display());
+    let unread = || format!("can't read {}", data.display());
+    match fs::metadata(data) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(unread),
+        _ => bail!("there is no data folder {}", data.display()),
     }
-    let partial = data.join(PARTIAL);
-    if partial.try_exists().with_context(|| format!("can't read {}", data.display()))? {
+    if data.join(PARTIAL).try_exists().with_context(unread)? {
         bail!("{} is a backup that was not finished: delete it, and make another", data.display());
     }
     Ok(())
+}
+
+/// The path of a folder without links, also of one that is not there yet.
+///
+/// # Errors
+///
+/// If what is there of it can't be looked at.
+pub(crate) fn canonical(folder: &Path) -> io::Result<PathBuf> {
+    match folder.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let Some(above) = folder.parent() else { return Path::new(".").canonicalize() };
+    let mut path = canonical(above)?;
+    match folder.file_name() {
+        Some(name) => path.push(name),
+        // It ends in `..`, and what will be made above it is no link.
+        None => drop(path.pop()),
+    }
+    // Behind `..` there may be something again.
+    Ok(path.canonicalize().unwrap_or(path))
 }
 
 /// Makes a folder, and what is missing above it, for its owner alone.
@@ -67,6 +93,13 @@ pub(crate) fn sync_above(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
+}
+
+/// Copies what the files of a journal that nobody is using hold, into files that can be written to.
+pub(crate) fn copy_journal_files(data: &Path, to: &Path) -> io::Result<()> {
+    JOURNAL_FILES.iter().try_for_each(|name| {
+        io::copy(&mut fs::File::open(data.join(name))?, &mut fs::File::create(to.join(name))?).map(drop)
+    })
 }
 
 /// Where a data folder's sealed segments lie.
@@ -93,14 +126,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_place_of_a_folder_to_be_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().canonicalize().expect("is there");
+        fs::create_dir(there.join("data")).expect("is made");
+        std::os::unix::fs::symlink(there.join("data"), there.join("link")).expect("is made");
+        for (path, expect) in [
+            ("", ""),
+            ("data", "data"),
+            ("new/newer", "new/newer"),
+            ("link", "data"),
+            ("link/new/", "data/new"),
+            ("link/../new", "new"),
+            ("new/../data/newer", "data/newer"),
+            ("new/../link/newer", "data/newer"),
+            ("new/..", ""),
+        ] {
+            assert_eq!(canonical(&folder.path().join(path)).expect("is known"), there.join(expect), "{path}");
+        }
+        let here = Path::new(".").canonicalize().expect("is there");
+        assert_eq!(canonical(Path::new("no-such-folder")).expect("is known"), here.join("no-such-folder"));
+    }
+
+    #[test]
     fn an_unfinished_backup_is_taken_by_nobody() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
-        assert!(take(&data).is_err());
+        assert!(take_to_read(&data).is_err());
         drop(make(&data).expect("is made"));
-        drop(take(&data).expect("is there"));
+        drop(take_to_read(&data).expect("is there"));
         fs::create_dir(data.join(PARTIAL)).expect("is made");
-        for refused in [make(&data), take(&data)] {
+        for refused in [make(&data), take_to_read(&data)] {
             let said = format!("{:#}", refused.expect_err("is refused"));
             assert!(said.contains("not finished"), "{said}");
         }

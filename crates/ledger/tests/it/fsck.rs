@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals_ledger::{OpenError, fsck};
 use annals_store::row::{self, RowBody};
-use annals_store::{Blobs, Change, Commit, Journal, MemoryJournal, StateKind};
+use annals_store::{BlobFault, Blobs, Change, Commit, Journal, MemoryJournal, StateKind};
 
 use crate::support::{NEVER, Store, all, append_json, create, ledger, of};
 
@@ -200,6 +200,28 @@ fn a_number_beyond_the_limit_takes_no_memory() {
     let no_events = [&head(&store, "acme")[..5], &[0; 8]].concat();
     let greatest = changed(&store, vec![put("initech", numbered(&no_events, (1 << 24) - 1))]);
     assert_eq!(findings(&greatest), Vec::<String>::new());
+}
+
+#[test]
+fn what_can_not_be_read_now_is_told_from_what_is_wrong() {
+    let check = |store: &Store, expect: (u64, u64)| {
+        let blobs: Arc<dyn Blobs> = store.blobs.clone();
+        let mut found = Vec::new();
+        let summary = fsck(&*store.journal, &blobs, &mut |finding| found.push(finding), &mut |_| {}).expect("checked");
+        assert_eq!((summary.findings, summary.unread), expect, "{found:?}");
+        assert_eq!(found.iter().filter(|finding| finding.unread).count() as u64, expect.1, "{found:?}");
+    };
+    let store = stored();
+    check(&store, (0, 0));
+    // The first thing that is read is a segment.
+    store.blobs.fail_next(BlobFault::ReadFails);
+    check(&store, (0, 1));
+    check(&store, (0, 0));
+    let (name, _) = store.segments().remove(1);
+    store.blobs.delete(&name).expect("deleted");
+    check(&store, (1, 0));
+    store.blobs.fail_next(BlobFault::ReadFails);
+    check(&store, (1, 1));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod readers;
 mod sample;
 mod sealed_by_3;
 mod sealed_by_40;
+mod sealed_sample;
 mod sealing;
 mod support;
 mod tampered;

@@ -23,7 +23,7 @@ const EVENTS: [&str; 4] = [
 ];
 
 #[expect(clippy::disallowed_methods, reason = "a switch for whoever writes a new sample, not a setting")]
-fn is_update() -> bool {
+pub(crate) fn is_update() -> bool {
     std::env::var_os("UPDATE_SAMPLES").is_some()
 }
 
@@ -47,7 +47,7 @@ fn write() {
 }
 
 /// When the sample was written.
-fn clock() -> Arc<Hands> {
+pub(crate) fn clock() -> Arc<Hands> {
     let clock = Hands::new();
     clock.forward_us((1_800_000_000 - crate::support::START_S) * 1_000_000);
     clock

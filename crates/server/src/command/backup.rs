@@ -20,8 +20,10 @@ use std::path::{Path, PathBuf};
 use annals_store::{BlobError, Blobs, Journal, ObjectBlobs, ReadOnlyJournal, StateKind, copy_journal};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
+use serde_json::json;
 
 use super::output::{Output, counted, progress, size};
+use crate::config::Config;
 use crate::data::{self, PARTIAL};
 
 /// Copy a data folder, also while a server is using it
@@ -39,12 +41,16 @@ use crate::data::{self, PARTIAL};
   annals backup /mnt/backup/annals-2026-11-20 --data ./annals-data
   annals fsck --data /mnt/backup/annals-2026-11-20")]
 pub(crate) struct Backup {
-    /// Where the copy comes; made if it is not there, for its owner alone, else it must be empty
+    /// Where the copy comes, outside the data folder; made if it is not there, for its owner alone, else it
+    /// must be empty
     #[arg(value_name = "DIR")]
     to: PathBuf,
     /// The folder to copy [default: the server's, ./annals-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The summary as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// How often a later journal is copied because segments were merged.
@@ -53,6 +59,13 @@ const ROUNDS_MAX: usize = 10;
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 /// The folder of the journal's copy, below [`PARTIAL`].
 const JOURNAL: &str = "journal";
+
+/// What was copied.
+struct Copied {
+    segments: u64,
+    /// In segments and journal.
+    events: u64,
+}
 
 /// A copy on its way.
 struct Copying<'b> {
@@ -66,9 +79,10 @@ struct Vanished(String);
 
 impl Backup {
     pub(crate) fn run(self, out: &mut Output) -> anyhow::Result<()> {
-        let data = super::data_folder(self.data)?;
+        let data = Config::data_folder(self.data)?;
         data::check_whole(&data)?;
         let to = &self.to;
+        require_apart(to, &data)?;
         require_empty(to)?;
         let is_new = !to.exists();
         let partial = to.join(PARTIAL);
@@ -87,11 +101,31 @@ impl Backup {
                 let _ = fs::remove_dir(to);
             }
         }
-        let segments = copied?;
+        let Copied { segments, events } = copied?;
         copying.finish(to).with_context(|| format!("can't finish {}", to.display()))?;
         let bytes = folder_bytes(to).with_context(|| format!("can't read {}", to.display()))?;
-        out.line(&format!("{}: the journal and {}, {}", to.display(), counted(segments, "segment"), size(bytes)))
+        if self.json {
+            return out.json(
+                &json!({ "folder": to.display().to_string(), "events": events, "segments": segments, "bytes": bytes }),
+            );
+        }
+        let [events, segments] = [(events, "event"), (segments, "segment")].map(|(count, noun)| counted(count, noun));
+        out.line(&format!("{}: {events} in {segments} and the journal, {}", to.display(), size(bytes)))?;
+        out.line(&format!("check it: annals fsck --data {}", to.display()))
     }
+}
+
+/// Neither may hold the other: a copy would be stored as a part of what is copied.
+fn require_apart(to: &Path, data: &Path) -> anyhow::Result<()> {
+    let place = |folder: &Path| data::canonical(folder).with_context(|| format!("can't read {}", folder.display()));
+    let (there, here) = (place(to)?, place(data)?);
+    let how = match (there.starts_with(&here), here.starts_with(&there)) {
+        (true, true) => "is",
+        (true, false) => "is inside",
+        (false, true) => "contains",
+        (false, false) => return Ok(()),
+    };
+    bail!("{} {how} the data folder {}: name a folder elsewhere", to.display(), data.display())
 }
 
 fn require_empty(to: &Path) -> anyhow::Result<()> {
@@ -106,17 +140,17 @@ fn require_empty(to: &Path) -> anyhow::Result<()> {
 }
 
 impl Copying<'_> {
-    /// t1 to t3: how many segments there are.
-    fn copy(&self) -> anyhow::Result<u64> {
+    /// t1 to t3.
+    fn copy(&self) -> anyhow::Result<Copied> {
         let target = ObjectBlobs::local(&data::segments(&self.partial)).context("can't write the segments")?;
         let mut before = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {
-            let named = self.copy_journal().context("can't copy the journal")?;
+            let (named, events) = self.copy_journal().context("can't copy the journal")?;
             for blob in target.list()?.iter().filter(|blob| !named.contains(&blob.name)) {
                 target.delete(&blob.name)?;
             }
             match self.copy_segments(&named, &target)? {
-                Ok(()) => return Ok(u64::try_from(named.len())?),
+                Ok(()) => return Ok(Copied { segments: u64::try_from(named.len())?, events }),
                 Err(Vanished(name)) if before == named => {
                     bail!("the segment {name} of {} is missing: run annals fsck", self.data.display());
                 }
@@ -126,15 +160,19 @@ impl Copying<'_> {
         bail!("segments were merged faster than they could be copied, {ROUNDS_MAX} times: try again later")
     }
 
-    /// t1: the names of the segments.
-    fn copy_journal(&self) -> anyhow::Result<BTreeSet<String>> {
+    /// t1: the names of the segments, and how many events they and the journal hold.
+    fn copy_journal(&self) -> anyhow::Result<(BTreeSet<String>, u64)> {
         let folder = self.partial.join(JOURNAL);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         copy_journal(self.data, &folder)?;
-        let segments = ReadOnlyJournal::open(&folder)?.state(StateKind::Segment)?;
-        Ok(segments.into_iter().map(|(name, _)| name).collect())
+        let journal = ReadOnlyJournal::open(&folder)?;
+        let segments = journal.state(StateKind::Segment)?;
+        // The last row is never trimmed, and positions are counted from the first event on.
+        let last = journal.rows(journal.last()?.saturating_sub(1), 0)?;
+        let events = last.first().map_or(0, |row| row.position + u64::from(row.event_count));
+        Ok((segments.into_iter().map(|(name, _)| name).collect(), events))
     }
 
     /// t2 and t3 of what is not copied yet.

@@ -92,7 +92,7 @@ impl Demo {
                 listen: self.listen.clone(),
                 data,
                 name: Some(NAME.to_owned()),
-                admin_key: Some(AdminKey::new(&admin_key)),
+                admin_key: Some(AdminKey::new(&admin_key)?),
                 ..Config::default()
             };
             let running = serve::start(config).await?;

@@ -4,11 +4,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{Client, Connection, query};
-use super::events::Events;
+use super::events::{Events, OrderedBy};
 use super::filters::{Filters, VALUES};
 use super::output::{Output, counted, note, thousands};
 
 /// List events
+///
+/// The time that they are ordered by comes first: when each was recorded, or when it occurred. Where the
+/// other one differs by more than a second it stands beside it: its time on the same day, else its day.
 #[derive(clap::Args)]
 #[command(after_help = format!("{VALUES}\n\n{EXAMPLE}"))]
 pub(crate) struct List {
@@ -61,7 +64,11 @@ impl List {
     pub(crate) fn run(self, out: &mut Output) -> anyhow::Result<()> {
         let client = Client::new(&self.connection);
         let mut printed = 0;
-        let mut events = Events::new(self.json, self.organization.is_none());
+        let ordered_by = match self.order {
+            Order::Newest | Order::Oldest => OrderedBy::Recorded,
+            Order::Occurred => OrderedBy::Occurred,
+        };
+        let mut events = Events::new(self.json, self.organization.is_none(), ordered_by);
         let mut cursor = self.cursor.clone();
         loop {
             let path = format!("/v1/events?{}", self.parameters(cursor.as_deref()));
@@ -96,8 +103,9 @@ impl List {
 }
 
 fn tell(printed: u64, page: &Page, all: bool) {
+    let is_whole = all || page.events.is_empty() || page.total == Some(printed);
     let of = page.total.map(|total| format!(" of {}", thousands(total))).unwrap_or_default();
-    let next = page.next_cursor.as_ref().filter(|_| !all && !page.events.is_empty());
+    let next = page.next_cursor.as_ref().filter(|_| !is_whole);
     let hint = next.map(|cursor| format!("; next page: --cursor {cursor} (or --all)")).unwrap_or_default();
     note(&format!("{}{of}{hint}", counted(printed, "event")));
 }

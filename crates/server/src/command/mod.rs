@@ -1,7 +1,7 @@
 //! The commands of the `annals` binary, one file each, and what they share.
 //!
 //! **Invariant:** results go to standard output, everything else to standard error; the exit
-//! status is 0 for success, 1 for a failure and 2 for wrong usage.
+//! status is 0 for success, 1 for a failure and 2 for wrong usage, or a check that could not be made.
 //! **Invariant:** a reader that closes the pipe early, such as `head`, ends a command quietly.
 
 mod append;
@@ -24,13 +24,11 @@ mod serve;
 mod table;
 mod tail;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Overrides};
 use output::{ClosedPipe, Output};
 
 /// An audit-log server: records who did what, and reads it back through its own API and through
@@ -99,7 +97,7 @@ pub fn main() -> ExitCode {
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("annals: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<fsck::Unchecked>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -115,11 +113,6 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// The data folder that a command works on: the one it names, else the server's.
-fn data_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    Ok(Config::load(&Overrides { data: named, ..Overrides::default() })?.data)
 }
 
 /// The runtime of the commands that serve, or load a server over many connections.

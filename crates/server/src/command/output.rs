@@ -7,8 +7,13 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
 
 /// Whoever read standard output has stopped reading.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +44,7 @@ impl Output {
 
     /// Writes bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.to.write_all(bytes).map_err(closed)
+        self.to.write_all(bytes).map_err(failed)
     }
 
     /// Writes a value as one line of JSON.
@@ -50,14 +55,33 @@ impl Output {
 
     /// Hands on what is buffered.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
-        self.to.flush().map_err(closed)
+        self.to.flush().map_err(failed)
     }
 }
 
-fn closed(error: io::Error) -> anyhow::Error {
+fn failed(error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => ClosedPipe.into(),
         _ => anyhow::Error::new(error).context("can't write to standard output"),
+    }
+}
+
+/// Ends when nobody reads standard output any more, which is else learnt only by writing; never where
+/// nobody can stop reading, as of a file.
+pub(crate) fn closed() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+    let (tell, told) = oneshot::channel();
+    let wait = move || tell.send(wait_until_closed(io::stdout().as_fd()));
+    std::thread::Builder::new().name("annals-output".to_owned()).spawn(wait).context("can't start a thread")?;
+    Ok(async { told.await?.context("can't wait for the end of standard output") })
+}
+
+fn wait_until_closed(output: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        // Nothing is asked for: that the other end has gone is told always.
+        match poll(&mut [PollFd::new(&output, PollFlags::empty())], None) {
+            Err(Errno::INTR) => {}
+            ended => return Ok(ended.map(drop)?),
+        }
     }
 }
 
@@ -140,6 +164,16 @@ mod tests {
     fn foreign_text_can_not_steer_a_terminal() {
         assert_eq!(plain("plain Straße 東京"), "plain Straße 東京");
         assert_eq!(plain("a\u{1b}[2Jb\nc\u{9b}d\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
+    }
+
+    #[test]
+    fn the_end_of_a_reader_is_noticed_without_writing() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        wait_until_closed(writer.as_fd()).expect("waits");
+        let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        drop(one);
+        wait_until_closed(other.as_fd()).expect("waits");
     }
 
     #[test]

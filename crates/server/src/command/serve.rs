@@ -6,8 +6,8 @@ use crate::config::{Config, Overrides};
 
 /// Run the server until SIGTERM or SIGINT
 ///
-/// Then it finishes the requests it has, commits, and ends. ANNALS_ADMIN_KEY in the environment
-/// is accepted as a key for all organizations with all scopes.
+/// Then it finishes the requests it has, commits, and ends. ANNALS_ADMIN_KEY in the environment, at
+/// least 32 characters, is accepted as a key for all organizations with all scopes.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Serve {

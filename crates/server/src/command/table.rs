@@ -12,6 +12,8 @@ pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     /// The widths that a former page had, so that the columns stay where they are.
     widths: Vec<usize>,
+    /// So many columns at the beginning are never cut.
+    whole: usize,
 }
 
 /// Between two columns.
@@ -21,11 +23,16 @@ const GAP: &str = "  ";
 const COLUMN_COLUMNS_MIN: usize = 8;
 
 impl Table {
-    /// A table without rows.
+    /// A table without rows. Its first column says what a row is, and is never cut.
     pub(crate) fn new(header: impl IntoIterator<Item = &'static str>) -> Table {
         let header: Vec<&'static str> = header.into_iter().collect();
         let widths = header.iter().map(|name| measure_text_width(name)).collect();
-        Table { header, rows: Vec::new(), widths }
+        Table { header, rows: Vec::new(), widths, whole: 1 }
+    }
+
+    /// The same with so many columns at the beginning that are never cut.
+    pub(crate) fn whole(self, columns: usize) -> Table {
+        Table { whole: columns, ..self }
     }
 
     /// Adds a row, with a cell for each column.
@@ -36,14 +43,14 @@ impl Table {
     /// The header's line for a table as wide as `columns`, if given.
     pub(crate) fn header(&mut self, columns: Option<usize>) -> String {
         self.measure();
-        let widths = fit(&self.widths, columns);
+        let widths = fit(&self.widths, self.whole, columns);
         line(self.header.iter().copied(), &widths)
     }
 
     /// Takes the rows out, as lines no wider than `columns`, if given.
     pub(crate) fn lines(&mut self, columns: Option<usize>) -> Vec<String> {
         self.measure();
-        let widths = fit(&self.widths, columns);
+        let widths = fit(&self.widths, self.whole, columns);
         self.rows.drain(..).map(|row| line(row.iter().map(String::as_str), &widths)).collect()
     }
 
@@ -75,9 +82,8 @@ fn line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize]) -> String {
     line
 }
 
-/// The widths of columns that together fit: the widest give way first, and never the first, which
-/// says what the row is.
-fn fit(natural: &[usize], columns: Option<usize>) -> Vec<usize> {
+/// The widths of columns that together fit: the widest give way first, and never the first `whole`.
+fn fit(natural: &[usize], whole: usize, columns: Option<usize>) -> Vec<usize> {
     let mut widths = natural.to_vec();
     let Some(columns) = columns else {
         return widths;
@@ -85,7 +91,7 @@ fn fit(natural: &[usize], columns: Option<usize>) -> Vec<usize> {
     let available = columns.saturating_sub(GAP.len() * widths.len().saturating_sub(1));
     let mut excess = widths.iter().sum::<usize>().saturating_sub(available);
     while excess > 0 {
-        let Some(widest) = widths.iter_mut().skip(1).filter(|width| **width > COLUMN_COLUMNS_MIN).max() else {
+        let Some(widest) = widths.iter_mut().skip(whole).filter(|width| **width > COLUMN_COLUMNS_MIN).max() else {
             break;
         };
         *widest -= 1;
@@ -121,9 +127,10 @@ mod tests {
         for line in table.lines(Some(36)) {
             assert!(measure_text_width(&line) <= 36, "{line}");
         }
-        assert_eq!(fit(&[20, 4, 40, 30], Some(76)), [20, 4, 23, 23]);
-        assert_eq!(fit(&[20, 4, 40], Some(5)), [20, 4, 8]);
-        assert_eq!(fit(&[20, 4, 40], None), [20, 4, 40]);
+        assert_eq!(fit(&[20, 4, 40, 30], 1, Some(76)), [20, 4, 23, 23]);
+        assert_eq!(fit(&[20, 4, 40], 1, Some(5)), [20, 4, 8]);
+        assert_eq!(fit(&[20, 20, 40], 2, Some(5)), [20, 20, 8]);
+        assert_eq!(fit(&[20, 4, 40], 1, None), [20, 4, 40]);
     }
 
     #[test]

@@ -12,15 +12,16 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::client::{Answer, Client, Connection, is_broken_connection, query};
-use super::events::Events;
+use super::events::{Events, OrderedBy};
 use super::filters::{Filters, VALUES};
-use super::output::{Output, note};
+use super::output::{self, Output, note};
 use super::retry::pause;
 
 /// Print the last events, and then each as it comes
 ///
-/// Ends with Ctrl-C. It goes on where it was when the server can't be reached for a while. In the order
-/// of the log, the newest last; without --organization over all that the key may read.
+/// Ends with Ctrl-C, or when nobody reads its output any more. It goes on where it was when the server
+/// can't be reached for a while. In the order of the log, the newest last; without --organization over all
+/// that the key may read.
 #[derive(clap::Args)]
 #[command(after_help = format!("{VALUES}\n\n{EXAMPLE}"))]
 pub(crate) struct Tail {
@@ -70,7 +71,8 @@ impl Tail {
     pub(crate) fn run(self, out: &mut Output) -> anyhow::Result<()> {
         super::runtime()?.block_on(async {
             let stop = super::stop_signal()?;
-            let mut events = Events::new(self.json, self.organization.is_none());
+            let closed = output::closed()?;
+            let mut events = Events::new(self.json, self.organization.is_none(), OrderedBy::Recorded);
             let (pages, mut coming) = mpsc::channel(1);
             // Not awaited: it may be in the middle of a request when this ends.
             std::thread::Builder::new()
@@ -87,6 +89,7 @@ impl Tail {
             tokio::select! {
                 printed = print => printed,
                 () = stop => Ok(()),
+                closed = closed => closed,
             }
         })
     }

@@ -1,6 +1,6 @@
 //! `annals backup`, beside a server that goes on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -95,8 +95,8 @@ fn a_backup_that_is_cut_short_is_taken_by_nobody() {
         let serve = annals().arg("serve").arg("--data").arg(&to).args(["--listen", "127.0.0.1:0"]).output();
         let serve = serve.expect("runs");
         assert!(serve.status.code() == Some(1) && said(&serve).contains("not finished"), "{}", said(&serve));
-        let (sound, text) = fsck(&to);
-        assert!(!sound && text.contains("not finished"), "{text}");
+        let (status, text) = fsck(&to);
+        assert!(status == Some(2) && text.contains("not finished"), "{text}");
         let copy = backup(&to, &folder.path().join("other"));
         assert!(copy.status.code() == Some(1) && said(&copy).contains("not finished"), "{}", said(&copy));
     } else {
@@ -124,5 +124,70 @@ fn a_backup_needs_a_data_folder_and_an_empty_place() {
     std::fs::remove_file(to.join("mine")).expect("removes");
     let copied = backup(&data, &to);
     assert!(copied.status.success(), "{}", said(&copied));
+    let summary = String::from_utf8_lossy(&copied.stdout).into_owned();
+    assert!(summary.ends_with(&format!("check it: annals fsck --data {}\n", to.display())), "{summary}");
     check_sound(&to);
+}
+
+#[test]
+fn a_backup_is_never_made_inside_what_it_copies_nor_around_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("in/data");
+    drop(Server::start(&data));
+    std::os::unix::fs::symlink(&data, folder.path().join("link")).expect("links");
+    let before = paths(folder.path());
+    for (to, how) in [
+        ("in/data", "is the data folder"),
+        ("link", "is the data folder"),
+        ("in/data/copy", "is inside"),
+        ("in/data/segments/new/copy", "is inside"),
+        ("link/copy", "is inside"),
+        ("new/../link/copy", "is inside"),
+        ("in", "contains"),
+        ("", "contains"),
+    ] {
+        let to = folder.path().join(to);
+        let output = backup(&data, &to);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{}", to.display());
+        let names = [how, &to.display().to_string(), &data.display().to_string()];
+        assert!(names.iter().all(|name| said.contains(name)), "{said}");
+    }
+    assert_eq!(paths(folder.path()), before);
+    let beside = backup(&data, &folder.path().join("in/data-copy"));
+    assert!(beside.status.success(), "{}", said(&beside));
+}
+
+/// All that is below a folder.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("reads") {
+        let entry = entry.expect("reads");
+        if entry.file_type().expect("reads").is_dir() {
+            paths.extend(self::paths(&entry.path()));
+        }
+        paths.push(entry.path());
+    }
+    paths.sort();
+    paths
+}
+
+#[test]
+fn the_summary_of_a_backup_is_json_if_that_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, to) = (folder.path().join("data"), folder.path().join("copy"));
+    let server = sealing(&data);
+    server.run(&["organization", "create", "acme"]);
+    (0..10).for_each(|batch| append(&server, batch));
+    let output = annals().args(["backup", "--json"]).arg(&to).arg("--data").arg(&data).output().expect("runs");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    let checked = annals().args(["fsck", "--json", "--data"]).arg(&to).output().expect("runs");
+    let checked: Value = serde_json::from_slice(&checked.stdout).expect("one object");
+    // The server's own log says that it and the organization were made.
+    assert_eq!((&summary["events"], summary["events"].as_u64()), (&checked["events"], Some(502)));
+    assert_eq!(summary["segments"], checked["segments"]);
+    assert_eq!(summary["folder"].as_str(), to.to_str());
+    let files = paths(&to).into_iter().filter(|path| path.is_file() && !path.ends_with("lock"));
+    let bytes: u64 = files.map(|path| path.metadata().expect("is there").len()).sum();
+    assert_eq!(summary["bytes"].as_u64(), Some(bytes));
 }

@@ -63,8 +63,8 @@ fn a_flipped_byte_is_found_and_its_place_is_named() {
     // All over the file, its first and last bytes among them.
     for at in (0..bytes).step_by(bytes / 14).chain([bytes - 1]) {
         let whole = flip(segment, at);
-        let (sound, said) = fsck(data.path());
-        assert!(!sound && said.contains(&name), "byte {at} of {bytes}: {said}");
+        let (status, said) = fsck(data.path());
+        assert!(status == Some(1) && said.contains(&name), "byte {at} of {bytes}: {said}");
         std::fs::write(segment, whole).expect("writes");
     }
     check_sound(data.path());
@@ -95,8 +95,35 @@ fn findings_and_the_summary_are_json_if_that_is_asked() {
 fn a_missing_segment_is_found() {
     let (data, segments) = sealed();
     std::fs::remove_file(segments.first().expect("a segment")).expect("removes");
-    let (sound, said) = fsck(data.path());
-    assert!(!sound, "{said}");
+    let (status, said) = fsck(data.path());
+    assert_eq!(status, Some(1), "{said}");
+}
+
+#[test]
+fn a_damaged_or_lost_journal_is_something_wrong() {
+    let (data, _) = sealed();
+    let journal = data.path().join("journal.sqlite");
+    let whole = std::fs::read(&journal).expect("reads");
+    let damage = [vec![0; whole.len()], whole[..whole.len() / 2].to_vec(), b"no journal".repeat(1_000), Vec::new()];
+    for damaged in damage {
+        std::fs::write(&journal, damaged).expect("writes");
+        let (status, said) = fsck(data.path());
+        assert!(status == Some(1) && said.contains("journal"), "{said}");
+    }
+    std::fs::remove_file(&journal).expect("removes");
+    let (status, said) = fsck(data.path());
+    assert!(status == Some(1) && said.contains("journal"), "{said}");
+}
+
+#[test]
+fn findings_are_no_success_though_nobody_reads_them() {
+    let (data, segments) = sealed();
+    flip(segments.first().expect("a segment"), 5_000);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = annals();
+    command.arg("fsck").arg("--data").arg(data.path()).stdout(writer).stderr(std::process::Stdio::null());
+    assert_eq!(command.status().expect("runs").code(), Some(1));
 }
 
 #[test]
@@ -129,15 +156,19 @@ fn damage_is_never_answered_as_data() {
 fn what_a_server_is_using_is_not_checked() {
     let data = tempfile::tempdir().expect("a folder");
     let _server = Server::start(data.path());
-    let (sound, said) = fsck(data.path());
-    assert!(!sound && said.contains("annals backup"), "{said}");
+    let (status, said) = fsck(data.path());
+    assert!(status == Some(2) && said.contains("annals backup"), "{said}");
 }
 
 #[test]
 fn what_is_no_data_folder_is_said_to_be_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (sound, said) = fsck(&folder.path().join("nothing"));
-    assert!(!sound && said.contains("no data folder"), "{said}");
-    let (sound, said) = fsck(folder.path());
-    assert!(!sound && said.contains("no journal"), "{said}");
+    let (status, said) = fsck(&folder.path().join("nothing"));
+    assert!(status == Some(2) && said.contains("no data folder"), "{said}");
+    let (status, said) = fsck(folder.path());
+    assert!(status == Some(2) && said.contains("no journal"), "{said}");
+    let output = annals().args(["fsck", "--json", "--data", "/nowhere"]).output().expect("runs");
+    let said: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said["error"].as_str().is_some_and(|error| error.contains("no data folder")), "{said}");
 }

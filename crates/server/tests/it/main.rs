@@ -18,6 +18,7 @@ mod damage;
 mod dialects;
 mod full_disk;
 mod process;
+mod read_only;
 mod reading;
 mod routes;
 mod serving;

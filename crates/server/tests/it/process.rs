@@ -47,6 +47,30 @@ fn a_second_server_on_the_same_data_refuses_to_start() {
 }
 
 #[test]
+fn a_server_does_not_start_with_a_key_that_could_be_guessed() {
+    let data = tempfile::tempdir().expect("a folder");
+    let serve = |key: &str| {
+        let mut command = annals();
+        command.arg("serve").arg("--data").arg(data.path()).args(["--listen", "no address"]);
+        let output = command.env("ANNALS_ADMIN_KEY", key).output().expect("runs");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = serve("sesame-open");
+    let names = ["ANNALS_ADMIN_KEY", "32", "openssl rand -hex 32"];
+    assert!(names.iter().all(|name| said.contains(name)) && !said.contains("sesame"), "{said}");
+    assert!(serve(&"k".repeat(31)).contains("ANNALS_ADMIN_KEY"));
+    // With a long one, or none, it gets as far as the address.
+    for key in [&*"k".repeat(32), ""] {
+        assert!(serve(key).contains("no address"));
+    }
+    // What needs no key does not mind it.
+    let mut check = annals();
+    check.arg("fsck").arg("--data").arg(data.path()).env("ANNALS_ADMIN_KEY", "sesame-open");
+    assert!(!String::from_utf8_lossy(&check.output().expect("runs").stderr).contains("ANNALS_ADMIN_KEY"));
+}
+
+#[test]
 fn wrong_usage_and_unknown_settings_are_explained() {
     for (arguments, status, said) in [
         (&["serve", "--no-such-flag"][..], 2, "--no-such-flag"),
@@ -145,6 +169,9 @@ fn events_are_listed_filtered_and_shown_from_the_command_line() {
     assert_eq!(server.post("/v1/events", body).expect("answers").0, 201);
     let table = server.run(&["list", "--organization", "acme"]);
     assert!(table.contains("flag.update") && table.contains("Iku"), "{table}");
+    assert!(table.starts_with("recorded "), "{table}");
+    let table = server.run(&["list", "--organization", "acme", "--order", "occurred"]);
+    assert!(table.starts_with("occurred "), "{table}");
     let json = server.run(&["list", "--organization", "acme", "--action", "!flag.update", "--json"]);
     assert!(json.contains("\"e2\"") && !json.contains("\"e1\""), "{json}");
     let event: serde_json::Value =

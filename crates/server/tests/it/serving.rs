@@ -4,13 +4,13 @@ use annals::config::{AdminKey, Config};
 use annals::serve::{Running, start};
 use serde_json::{Value, json};
 
-const KEY: &str = "the-operators-key";
+const KEY: &str = "the-operators-key-of-some-length";
 
 fn config(folder: &std::path::Path) -> Config {
     Config {
         listen: "127.0.0.1:0".into(),
         data: folder.join("data"),
-        admin_key: Some(AdminKey::new(KEY)),
+        admin_key: Some(AdminKey::new(KEY).expect("long enough")),
         ..Config::default()
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 /// The key in the environment.
-pub(crate) const OPERATOR: &str = "the-operators-key";
+pub(crate) const OPERATOR: &str = "the-operators-key-of-some-length";
 /// What the clock shows at the start: 2026-11-20T09:46:08Z.
 pub(crate) const START_S: i64 = 1_795_167_968;
 
@@ -99,7 +99,7 @@ impl Server {
         let blobs = Arc::new(MemoryBlobs::new());
         let ledger = Ledger::open(Arc::new(MemoryJournal::new()), blobs.clone(), clock.clone(), options);
         let ledger = ledger.expect("opens");
-        let app = App::new(ledger.clone(), clock.clone(), Some(&AdminKey::new(OPERATOR)));
+        let app = App::new(ledger.clone(), clock.clone(), Some(&AdminKey::new(OPERATOR).expect("long enough")));
         let none = String::new;
         let mut server = Server {
             router: router(app),

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::binary::{Server, free_port, stop};
 
-/// How long an event may take to be printed.
+/// How long an event may take to be printed, and the command to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Tail {
@@ -101,8 +101,13 @@ fn tail_ends_quietly_when_nobody_reads_it_and_says_why_it_can_not_begin() {
     let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
     output.read_line(&mut first).expect("a line");
     assert!(first.contains("e1"), "{first}");
+    // And nothing comes any more.
     drop(output);
-    append(&server, "e2", "a");
+    let begun = Instant::now();
+    while child.try_wait().expect("waits").is_none() {
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
     let ended = child.wait_with_output().expect("ends");
     assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
 
