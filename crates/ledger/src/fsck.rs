@@ -4,15 +4,11 @@
 //! **Invariant:** it changes nothing.
 //! **Invariant:** what it passes has every event of every log once, each under the root that its commit
 //! stated, and an index that says the same as the events.
-//!
-//! # Incomplete support
-//!
-//! That no id is twice in a log is checked within each segment, and within the rows; over all of them it
-//! would take memory without bound, or a search of every segment for every event.
+
+mod ids;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use annals_merkle::{Frontier, Hash, Leaf};
@@ -27,6 +23,7 @@ use crate::prepare::root;
 use crate::recover::{Held, OpenError, READ_BYTES_MAX, Read, kept_head, number, read};
 use crate::sealed::{Descriptor, Shelf};
 use crate::state::State;
+use ids::{Ids, Shelved, twice};
 
 /// The cache that segments are read through.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -101,22 +98,9 @@ struct Check<'c> {
     whole: bool,
     /// Where the sealed segments that were read end.
     position: u64,
+    /// The sealed segments that could be opened, by position.
+    shelved: Vec<Shelved>,
     ids: Ids,
-}
-
-/// The ids of one segment, or of the rows, each with its log: of each two hashes with secrets of this run.
-#[derive(Default)]
-struct Ids {
-    hashers: (RandomState, RandomState),
-    seen: HashSet<(u64, u64)>,
-}
-
-impl Ids {
-    /// Whether the log has the id for the first time.
-    fn insert(&mut self, organization: &str, id: &str) -> bool {
-        let (one, other) = &self.hashers;
-        self.seen.insert((one.hash_one((organization, id)), other.hash_one((organization, id))))
-    }
 }
 
 /// Reads and checks everything that a journal and its blobs hold. `report` gets each thing that is wrong
@@ -139,6 +123,7 @@ pub fn fsck(
         logs: HashMap::new(),
         whole: true,
         position: 0,
+        shelved: Vec::new(),
         ids: Ids::default(),
     };
     let settings = journal.state(StateKind::Setting)?;
@@ -154,6 +139,7 @@ pub fn fsck(
     };
     check.state(journal)?;
     check.segments(journal, blobs, floor)?;
+    check.sealed_ids();
     check.heads(journal)?;
     let end = check.rows(journal, floor)?;
     check.settings(&settings);
@@ -194,13 +180,28 @@ impl Check<'_> {
 
     /// What the first start has fixed is there, if there was one.
     fn settings(&mut self, settings: &[(String, Vec<u8>)]) {
-        for name in [SERVER_NAME, STORE] {
-            if self.summary.events > 0 && settings.iter().all(|(key, _)| key != name) {
+        let (any_event, any_segment) = (self.summary.events > 0, self.summary.segments > 0);
+        for (name, is_fixed) in [(SERVER_NAME, any_event), (STORE, any_event), (HASH_KEY, any_segment)] {
+            if is_fixed && settings.iter().all(|(key, _)| key != name) {
                 self.find(format!("the setting {name} is missing"));
             }
         }
-        let read = [number::<u32>(settings, STORE).err(), number::<u64>(settings, HASH_KEY).err()];
-        read.into_iter().flatten().for_each(|error| self.find(error.to_string()));
+        if let Err(error) = number::<u32>(settings, STORE) {
+            self.find(error.to_string());
+        }
+        match number::<u64>(settings, HASH_KEY) {
+            Ok(Some(key)) => {
+                let others = self.shelved.iter().filter(|shelved| shelved.sealed.segment().hash_key() != key);
+                let names: Vec<String> = others.map(|shelved| shelved.sealed.name.clone()).collect();
+                for name in names {
+                    self.find(format!(
+                        "segment {name}: its ids are hashed with another key than the setting {HASH_KEY}"
+                    ));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.find(error.to_string()),
+        }
     }
 
     /// Of the blobs that nobody names all are what a crash left: the next start deletes them.
@@ -246,7 +247,10 @@ impl Check<'_> {
                 ));
             }
             match shelf.open(&name, descriptor) {
-                Ok(sealed) => self.segment(&name, sealed.segment()),
+                Ok(sealed) => {
+                    let sound = self.segment(&name, sealed.segment());
+                    self.shelved.push(Shelved { sealed, sound });
+                }
                 Err(error) => self.find_in(&name, &error),
             }
         }
@@ -258,7 +262,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn segment(&mut self, name: &str, segment: &Segment) {
+    /// Whether it can be read, and its index says the same as its events.
+    fn segment(&mut self, name: &str, segment: &Segment) -> bool {
         let before = self.summary.events;
         let mut damage = Vec::new();
         // If they can't be read there are no events either, and the check tells why.
@@ -271,7 +276,6 @@ impl Check<'_> {
                 wrong.get_or_insert(format!("the log of {organization} has number {log}, and {known} before"));
             }
         }
-        self.ids.seen.clear();
         segment.check(
             &mut |row, content| {
                 let Some(organization) = organizations.get(&row.log).cloned() else { return };
@@ -288,6 +292,7 @@ impl Check<'_> {
             self.whole = false;
         }
         damage.iter().for_each(|error| self.find_in(name, error));
+        damage.is_empty()
     }
 
     /// Follows one sealed event.
@@ -327,9 +332,6 @@ impl Check<'_> {
         let time_recorded_us = u64::try_from(place.time_recorded.us()).unwrap_or_default();
         if !log.broken {
             log.head.push(Leaf { time_recorded_us, root }.hash());
-        }
-        if !self.ids.insert(&place.organization, &content.id) {
-            return Err(format!("{place}: its id is that of an earlier one"));
         }
         Ok(())
     }
@@ -377,7 +379,6 @@ impl Check<'_> {
 
     /// Follows the rows; gives the position after the last event.
     fn rows(&mut self, journal: &dyn Journal, floor: Floor) -> Result<u64, OpenError> {
-        self.ids.seen.clear();
         let mut decoder = RowDecoder::new().map_err(OpenError::Codec)?;
         let (mut last, mut position) = (journal.floor()?, floor.position);
         loop {
@@ -416,9 +417,15 @@ impl Check<'_> {
             i64::try_from(row.time_recorded_us).map(Time::from_us).map_err(|_| "its time".to_owned())?;
         for event in read.events {
             let index = self.logs.get(&event.organization).map_or(0, |log| log.head.size());
-            let place = Placed { organization: event.organization, index, time_recorded };
+            let organization = event.organization;
+            let place = Placed { organization: Arc::clone(&organization), index, time_recorded };
             self.count();
             self.event(place, &event.content, &event.canonical, event.root)?;
+            let id = &event.content.id;
+            let first = self.ids.insert(&organization, id, index).or_else(|| self.sealed_with(&organization, id));
+            if let Some(first) = first {
+                self.find(format!("row {}: {}", row.sequence, twice(&organization, first, index)));
+            }
         }
         for head in read.heads {
             let log = self.logs.get(head.organization.as_str());

@@ -7,7 +7,7 @@ use crate::Shared;
 /// How the ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Whether events are taken.
+    /// Whether events are taken; after a commit failed, whether one as large would be.
     pub ready: bool,
     /// Why not, or `ok`, or what has to be looked after though events are taken.
     pub detail: String,

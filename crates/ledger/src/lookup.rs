@@ -88,12 +88,7 @@ impl Finder<'_> {
             return Ok(Vec::new());
         }
         self.deadline.check()?;
-        let mut hits = segment.find_id(id)?;
-        if !hits.is_empty() {
-            let of_log = segment.log(log)?.map_or(0..0, |range| range.rows);
-            hits.retain(|row| of_log.contains(row));
-        }
-        Ok(hits)
+        segment.find_id_of(log, id)
     }
 }
 

@@ -12,6 +12,8 @@ use annals_model::{
     Appended, Canonical, Content, Fault, FaultKind, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits,
 };
 
+use annals_segment::EventId;
+
 use crate::lookup::{Finder, same_content};
 use crate::{Ledger, Shared};
 
@@ -118,6 +120,7 @@ impl Ledger {
             prepared.bytes += ready.canonical.len();
             prepared.events.push(ready);
         }
+        preparation.find_repeated(&mut prepared.events)?;
         Ok(prepared)
     }
 }
@@ -161,11 +164,7 @@ impl Preparation<'_> {
         if self.masking == Masking::Apply {
             self.shared.mask.apply(&mut content);
         }
-        let mut ready = ready_within(&mut self.canonical, organization, new.id, content, self.now, random)?;
-        if ready.named {
-            ready.repeated = self.find_repeated(&ready)?;
-        }
-        Ok(ready)
+        ready_within(&mut self.canonical, organization, new.id, content, self.now, random)
     }
 
     fn organization(&mut self, named: &str) -> Result<Arc<str>, Fault> {
@@ -181,8 +180,27 @@ impl Preparation<'_> {
         Ok(known)
     }
 
+    /// Looks for the events whose ids were used before for the same content. They are looked for in the order
+    /// of segments' tables of ids, so that a page of one is read once for all of them.
+    fn find_repeated(&self, events: &mut [Ready]) -> Result<(), Fault> {
+        let place = |event: &Ready| EventId::new(&event.content.id).hash(self.shared.hash_key);
+        let named = (0..).zip(&mut *events).filter(|(_, event)| event.named);
+        let mut named: Vec<(u64, usize, &mut Ready)> = named.map(|(at, event)| (place(event), at, event)).collect();
+        named.sort_unstable_by_key(|(place, at, _)| (*place, *at));
+        let mut first: Option<(usize, Fault)> = None;
+        for (_, at, event) in named {
+            match self.repeated(event) {
+                Ok(repeated) => event.repeated = repeated,
+                Err(fault) if fault.kind != FaultKind::Conflict => return Err(fault.at_event(at)),
+                Err(fault) if first.as_ref().is_none_or(|(first, _)| at < *first) => first = Some((at, fault)),
+                Err(_) => {}
+            }
+        }
+        first.map_or(Ok(()), |(at, fault)| Err(fault.at_event(at)))
+    }
+
     /// Where the event is already, if its id was used before for the same content.
-    fn find_repeated(&self, ready: &Ready) -> Result<Option<Appended>, Fault> {
+    fn repeated(&self, ready: &Ready) -> Result<Option<Appended>, Fault> {
         let Some(found) = self.finder.find(&ready.organization, &ready.content.id, 0)? else { return Ok(None) };
         same_content(&found.row, &ready.content)?;
         Ok(Some(found.appended(&ready.organization, &ready.content.id)))

@@ -154,15 +154,15 @@ impl Shared {
     pub(crate) fn merge_until_closed(&self) {
         let _guard = Guard { shared: self, thread: "merger" };
         let mut retired: Vec<Arc<Sealed>> = Vec::new();
-        // Segments that can't be merged since they are damaged.
-        let mut damaged: Vec<String> = Vec::new();
+        // Segments that can't be merged.
+        let mut aside: Vec<String> = Vec::new();
         let mut pause = RETRY_AFTER;
         loop {
             self.delete_unread(&mut retired);
             let mut run = None;
             let ready = self.tail.signal.wait_until(|| {
                 let size = |sealed: &Arc<Sealed>| {
-                    if damaged.contains(&sealed.name) { usize::MAX } else { sealed.descriptor.rows as usize }
+                    if aside.contains(&sealed.name) { usize::MAX } else { sealed.descriptor.rows as usize }
                 };
                 let sizes = self.tail.view().sealed.iter().map(size).collect::<Vec<_>>();
                 run = run_to_merge(&sizes, MERGE_FAN, MERGE_ROWS_MAX);
@@ -190,9 +190,9 @@ impl Shared {
                     let chain = crate::sequencer::chain(&error);
                     tracing::error!(error = %chain, "merging sealed segments failed");
                     self.merging_trouble.set(Some(format!("merging fails: {chain}")));
-                    let known = damaged.len();
-                    self.find_damaged(run, &mut damaged);
-                    if damaged.len() == known && !self.tail.signal.pause(pause) {
+                    if matches!(error, SealError::Segment(SegmentError::Corrupt { .. })) {
+                        aside.extend(self.unmergeable(run));
+                    } else if !self.tail.signal.pause(pause) {
                         return;
                     }
                     pause = (2 * pause).min(MERGE_RETRY_AFTER_MAX);
@@ -201,16 +201,15 @@ impl Shared {
         }
     }
 
-    /// Which of a run of sealed segments can't be merged: those of which a page is damaged. The others are
-    /// merged without them.
-    fn find_damaged(&self, run: Range<usize>, damaged: &mut Vec<String>) {
+    /// Which of a run of sealed segments are not merged again before the next start: those that are damaged, so
+    /// that the others are merged without them; or all, if each is whole by itself.
+    fn unmergeable(&self, run: Range<usize>) -> Vec<String> {
         let view = self.tail.view();
-        for sealed in view.sealed.get(run).unwrap_or_default() {
-            // Where it is damaged is told by its source.
-            if let Err(SegmentError::Corrupt { .. }) = sealed.whole().verify() {
-                damaged.push(sealed.name.clone());
-            }
-        }
+        let run = view.sealed.get(run).unwrap_or_default();
+        // Where one is damaged is told by its source.
+        let is_damaged = |sealed: &&Arc<Sealed>| matches!(sealed.whole().verify(), Err(SegmentError::Corrupt { .. }));
+        let damaged: Vec<String> = run.iter().filter(is_damaged).map(|sealed| sealed.name.clone()).collect();
+        if damaged.is_empty() { run.iter().map(|sealed| sealed.name.clone()).collect() } else { damaged }
     }
 
     fn seal(&self, mark: &Mark) -> Result<(), SealError> {
@@ -277,6 +276,7 @@ impl Shared {
         let random = crate::prepare::random(1).map_err(SealError::Random)?;
         let seed = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let name = format!("{first:020}-{end:020}-{:08x}", seed >> 32);
+        self.shelf.delete_discarded();
         let mut blob = self.shelf.blobs.create(&name)?;
         let written = {
             let mut stopped = false;
@@ -295,14 +295,14 @@ impl Shared {
         };
         self.reach("blob.written");
         if let Err(error) = blob.finish() {
-            // It may be there all the same, and nobody names it.
-            let _ = self.shelf.blobs.delete(&name);
+            // It may be there all the same.
+            self.shelf.discard(name);
             return Err(error.into());
         }
         let descriptor = Descriptor::of(&written, segments);
         let opened = self.shelf.open(&name, descriptor).and_then(|opened| opened.whole().verify().map(|()| opened));
         if opened.is_err() {
-            let _ = self.shelf.blobs.delete(&name);
+            self.shelf.discard(name);
         }
         Ok(opened?)
     }
@@ -344,9 +344,7 @@ impl Shared {
             }
             self.shelf.forget(sealed);
             self.reach("merge.deleting");
-            if let Err(error) = self.shelf.blobs.delete(&sealed.name) {
-                tracing::warn!(error = %crate::sequencer::chain(&error), "a blob that nobody names can't be deleted: the next start does");
-            }
+            self.shelf.discard(sealed.name.clone());
             false
         });
     }

@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** a blob is deleted only when the journal doesn't name it any more and nobody reads it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annals_segment::{Bytes, Cause, Packed, PageRef, Prefixes, Segment, SegmentError, Source, Written};
 use annals_store::{Blobs, PageCache, PageKey};
@@ -44,6 +44,8 @@ pub(crate) struct Shelf {
     next_blob: AtomicU64,
     /// The last segment in which damage was met.
     pub(crate) damage: Arc<Trouble>,
+    /// Blobs that nobody names, and that are still to be deleted.
+    discarded: Mutex<Vec<String>>,
 }
 
 impl Descriptor {
@@ -77,6 +79,7 @@ impl Shelf {
             cache: Arc::new(PageCache::new(cache_bytes)),
             next_blob: AtomicU64::new(0),
             damage: Arc::default(),
+            discarded: Mutex::default(),
         }
     }
 
@@ -103,6 +106,29 @@ impl Shelf {
         let whole = whole.through(|inner| Arc::new(Watched { inner, name: Arc::clone(&name), damage }));
         let segment = whole.through(|inner| Arc::new(Cached { blob, inner, cache }));
         Ok(Sealed { name: name.to_string(), descriptor, segment, whole, blob })
+    }
+
+    /// Deletes a blob that nobody names; what can't be deleted now is tried again before the next one is
+    /// written, so that no failing disk fills up with them.
+    pub(crate) fn discard(&self, name: String) {
+        self.lock_discarded().push(name);
+        self.delete_discarded();
+    }
+
+    /// Deletes what could not be deleted before.
+    pub(crate) fn delete_discarded(&self) {
+        self.lock_discarded().retain(|name| {
+            let deleted = self.blobs.delete(name);
+            if let Err(error) = &deleted {
+                let error = crate::sequencer::chain(error);
+                tracing::warn!(blob = %name, %error, "a blob that nobody names can't be deleted: it is tried again");
+            }
+            deleted.is_err()
+        });
+    }
+
+    fn lock_discarded(&self) -> MutexGuard<'_, Vec<String>> {
+        self.discarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what was read of a segment.
@@ -168,7 +194,9 @@ impl Source for Watched {
     }
 
     fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
-        self.tell(self.inner.text(at, prefix))
+        // The prefix was read through this too, and told of.
+        let text = self.inner.text(at, prefix);
+        if matches!(&text, Err(SegmentError::Corrupt { page, .. }) if *page != at) { text } else { self.tell(text) }
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {

@@ -13,6 +13,7 @@
 //!
 //! **Invariant:** an unknown commit result is settled before anything else is committed: the
 //! journal is recovered and asked; nothing is guessed.
+//! **Invariant:** after a commit failed, readiness comes back only when one as large would succeed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,8 +40,8 @@ const SEAL_BYTES: u64 = 256 * 1024 * 1024;
 const SEAL_AGE_US: u64 = 15 * 60 * 1_000_000;
 /// How often it is looked whether they do.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
-/// How long the journal is left alone before it is tried again without anybody asking.
-const PROBE_AFTER: Duration = Duration::from_secs(1);
+/// How long the journal is left alone before it is tried again without anybody asking, in microseconds.
+const PROBE_AFTER_US: u64 = 1_000_000;
 
 pub(crate) struct Sequencer {
     shared: Arc<Shared>,
@@ -53,6 +54,10 @@ pub(crate) struct Sequencer {
     encoder: RowEncoder,
     /// A commit whose result is unknown.
     unsettled: Option<Staged>,
+    /// The largest commit that failed since the journal last worked, in bytes; 0 without one.
+    failed_bytes: u64,
+    /// When the journal is asked again whether it has room for that one, by the clock of time passed.
+    ask_room_us: u64,
     /// What the journal last warned of.
     warning: Option<String>,
     /// Why nothing can be committed any more, if that is so.
@@ -117,6 +122,8 @@ impl Sequencer {
             time,
             encoder,
             unsettled: None,
+            failed_bytes: 0,
+            ask_room_us: 0,
             warning: None,
             broken: None,
             unmarked: Unmarked::default(),
@@ -133,7 +140,7 @@ impl Sequencer {
     pub(crate) fn run(mut self) {
         let _guard = Guard { shared: Arc::clone(&self.shared) };
         loop {
-            let patience = self.shared.trouble.what().map(|_| PROBE_AFTER);
+            let patience = self.shared.trouble.what().map(|_| Duration::from_micros(PROBE_AFTER_US));
             let patience = patience.or_else(|| (self.unmarked.events > 0).then_some(LOOK_AFTER));
             match self.shared.queue.take(patience) {
                 Taken::Jobs(jobs) => self.serve(jobs),
@@ -207,9 +214,10 @@ impl Sequencer {
         self.commit(staged)
     }
 
-    /// Tries whether the journal works again, with a commit of nothing.
+    /// Tries whether the journal works again: whether it has room for what failed, and then with a commit of
+    /// nothing, which would find room where that does not.
     fn probe(&mut self) {
-        if self.may_commit().is_err() {
+        if self.may_commit().is_err() || !self.has_room() {
             return;
         }
         let Ok(time) = self.time() else { return };
@@ -223,13 +231,15 @@ impl Sequencer {
     /// t1 and t2.
     fn commit(&mut self, staged: Staged) -> Result<(), Fault> {
         self.shared.reach("commit.begin");
-        match self.shared.journal.commit(&staged.commit) {
+        let bytes = staged.commit.bytes_max();
+        let outcome = self.shared.journal.commit(&staged.commit);
+        if outcome.is_err() {
+            self.failed_bytes = self.failed_bytes.max(bytes);
+        }
+        match outcome {
             Ok(()) => {
                 self.shared.reach("commit.done");
-                if self.shared.trouble.what().is_some() {
-                    tracing::info!("the journal can be written to again");
-                    self.shared.trouble.set(None);
-                }
+                self.worked(bytes);
                 self.apply(staged);
                 self.warn();
                 Ok(())
@@ -261,6 +271,39 @@ impl Sequencer {
                 let fault = unavailable("nothing was stored, and the server must be looked after: its log says more");
                 self.broken = Some(fault.clone());
                 Err(fault)
+            }
+        }
+    }
+
+    /// Ends the trouble after a commit of so many bytes, unless a larger one that failed would fail again.
+    fn worked(&mut self, bytes: u64) {
+        if self.shared.trouble.what().is_none() {
+            return;
+        }
+        // Asking takes all the room that there is, for a moment.
+        let may_ask = self.shared.clock.elapsed_us() >= self.ask_room_us;
+        if bytes >= self.failed_bytes || (may_ask && self.has_room()) {
+            tracing::info!("the journal can be written to again");
+            self.failed_bytes = 0;
+            self.shared.trouble.set(None);
+        }
+    }
+
+    /// Whether the journal has room for the largest commit that failed; if not, that is the trouble.
+    fn has_room(&mut self) -> bool {
+        if self.failed_bytes == 0 {
+            return true;
+        }
+        match self.shared.journal.require_room(self.failed_bytes) {
+            Ok(()) => {
+                self.ask_room_us = 0;
+                true
+            }
+            // The log has it already, from the commit.
+            Err(error) => {
+                self.ask_room_us = self.shared.clock.elapsed_us().saturating_add(PROBE_AFTER_US);
+                self.shared.trouble.set(Some(error.to_string()));
+                false
             }
         }
     }
@@ -332,7 +375,7 @@ impl Sequencer {
         match written(&*self.shared.journal, &staged) {
             Ok(written) => {
                 tracing::info!(written, "a commit's unknown result is known now");
-                self.shared.trouble.set(None);
+                self.worked(if written { staged.commit.bytes_max() } else { 0 });
                 if written {
                     self.apply(staged);
                 }

@@ -8,6 +8,7 @@ use annals_model::{Content, Field, Time, each_access, each_term, each_word};
 
 use crate::blocks::BlocksBuilder;
 use crate::columns::{ColumnBuilder, from_time};
+use crate::digest::digest_of;
 use crate::error::number;
 use crate::footer::{DICTIONARIES, Footer, Indexed, Tables};
 use crate::gather::Gather;
@@ -271,14 +272,16 @@ fn blocks<'r>(
     sink: &mut dyn Sink,
 ) -> Result<(), SegmentError> {
     let mut blocks = BlocksBuilder::new();
-    let mut log = None;
+    let (mut log, mut digest) = (None, 0_u64);
     for row in rows {
         if log != Some(row.log) {
             blocks.begin_run(sink)?;
             log = Some(row.log);
         }
+        digest = digest.wrapping_add(digest_of(row));
         blocks.push(sink, &row.canonical, &row.secret)?;
     }
+    footer.digest = Some(digest);
     finish_blocks(blocks, footer, sink)
 }
 

@@ -4,15 +4,17 @@
 //! **Invariant:** nothing is told of an event from a segment of which a page is damaged, but what can be
 //! read of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use annals_model::{Content, Time, each_access, each_term, each_word};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::columns::{ColumnReader, from_time};
+use crate::digest::digest_of;
 use crate::footer::{DICTIONARIES, Indexed};
 use crate::page::PageRef;
 use crate::places::PlacesReader;
+use crate::runs::{Bounds, IdTimes};
 use crate::search::content_of;
 use crate::segment::RowReader;
 use crate::{Row, Segment, SegmentError, ids};
@@ -35,44 +37,36 @@ impl Sum {
 }
 
 impl Segment {
-    /// Reads every page that the segment has, and its checksum.
-    ///
-    /// # Errors
-    ///
-    /// The first damage, or as for all reading.
-    pub fn verify(&self) -> Result<(), SegmentError> {
-        for (_, table) in self.footer.all_tables() {
-            for entry in table.all(&*self.source)?.iter().chain(table.own_pages()) {
-                self.source.packed(entry.page).map_err(|error| error.in_section(table.section))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Reads every page and compares all that is kept of the events with the events themselves. `event`
     /// is called with every event, by log and index; `report` with everything that is wrong.
     pub fn check(&self, event: &mut dyn FnMut(&Row, &Content), report: &mut dyn FnMut(SegmentError)) {
+        // A page that many others need is told of once.
+        let mut told: HashSet<u64> = HashSet::new();
         let mut damaged = false;
+        let mut tell = |error: SegmentError| {
+            damaged = true;
+            match &error {
+                SegmentError::Corrupt { page, .. } if !told.insert(page.offset) => {}
+                _ => report(error),
+            }
+        };
         for (_, table) in self.footer.all_tables() {
-            let pages = table.all(&*self.source);
             let own = table.own_pages().iter().copied();
-            let all = pages.unwrap_or_else(|error| {
-                damaged = true;
-                report(error);
+            let all = table.all(&*self.source).unwrap_or_else(|error| {
+                tell(error);
                 Vec::new()
             });
             for entry in own.chain(all) {
                 let of_events = std::ptr::eq(table, &self.footer.tables.blocks);
                 let read =
                     if of_events { self.blocks().read(entry.page) } else { table.read(&*self.source, entry.page) };
-                if let Err(error) = read {
-                    damaged = true;
-                    report(error);
-                }
+                read.map_or_else(&mut tell, drop);
             }
         }
         let mut expected = Expected::default();
-        match self.check_rows(event, &mut expected) {
+        let read = self.check_rows(event, &mut expected);
+        expected.wrong.drain(..).for_each(&mut *report);
+        match read {
             Ok(()) if !damaged => {
                 let checks = [
                     Segment::check_dictionaries(self, &expected),
@@ -87,30 +81,61 @@ impl Segment {
         }
     }
 
-    /// Reads every event, and compares what the columns say of it.
+    /// Reads every event, and compares what the columns, the runs and the footer say of it.
     fn check_rows(&self, event: &mut dyn FnMut(&Row, &Content), expected: &mut Expected) -> Result<(), SegmentError> {
+        let (footer, tables) = (&*self.footer, &self.footer.tables);
+        let (runs, mut blocks) = (self.runs().all()?, self.blocks().all()?.into_iter().peekable());
+        let ends = [0].into_iter().chain(runs.iter().map(|run| run.rows.end));
+        if runs.iter().zip(ends).any(|(run, end)| run.rows.start != end)
+            || runs.iter().zip(runs.iter().skip(1)).any(|(before, run)| before.log >= run.log)
+        {
+            return Err(SegmentError::corrupt(tables.runs.section, PageRef::default(), "rows are left out, or logs"));
+        }
+        if runs.last().map_or(0, |run| run.rows.end) != footer.rows {
+            return Err(SegmentError::corrupt(FOOTER, PageRef::default(), "it states other rows"));
+        }
+        expected.require(u32::try_from(runs.len()) == Ok(footer.logs), FOOTER, "it states other logs");
         let mut reader = RowReader::new(self);
         let (mut shown, mut status) = (self.shown_column(), self.status_column());
-        for run in self.runs().all()? {
-            let mut last = (Time::from_us(i64::MIN), None);
-            for number in run.rows {
+        let (mut all, mut text_bytes, mut digest) = (Seen::default(), 0, 0_u64);
+        for run in runs {
+            let mut last = None;
+            let mut seen = Seen::default();
+            for number in run.rows.clone() {
                 let row = reader.row(number)?;
+                digest = digest.wrapping_add(digest_of(&row));
                 let content = content_of(self, row.clone())?;
-                let wrong = |what| Err(SegmentError::corrupt("the columns", PageRef::default(), what));
-                if shown.get(number)? != from_time(content.time_shown(row.time_recorded)) {
-                    return wrong("a time shown is not the event's");
-                }
-                if status.get(number)? != u64::from(content.request.status.unwrap_or_default()) {
-                    return wrong("a status is not the event's");
-                }
-                if row.time_recorded < last.0 || Some(row.position) <= last.1 {
-                    return wrong("positions or times recorded don't ascend within a log");
-                }
-                last = (row.time_recorded, Some(row.position));
+                let time = content.time_shown(row.time_recorded);
+                let is_shown = shown.get(number)? == from_time(time);
+                expected.require(is_shown, tables.shown.section, "a time shown is not the event's");
+                let has_status = status.get(number)? == u64::from(content.request.status.unwrap_or_default());
+                expected.require(has_status, tables.status.section, "a status is not the event's");
+                let follows = last.is_none_or(|(position, _)| position < row.position);
+                expected.require(follows, tables.position.section, "positions don't ascend within a log");
+                let follows = last.is_none_or(|(_, time)| time <= row.time_recorded);
+                expected.require(follows, tables.recorded.section, "times don't ascend within a log");
+                last = Some((row.position, row.time_recorded));
+                let carried_ms = ids::time_of(&content.id);
+                seen.add(row.position, row.time_recorded, time, carried_ms);
+                all.add(row.position, row.time_recorded, time, carried_ms);
                 expected.add(self, number, &content);
                 event(&row, &content);
             }
+            let of_run = std::iter::from_fn(|| blocks.next_if(|block| block.rows.start < run.rows.end));
+            let bytes = of_run.map(|block| u64::from(block.page.stored_bytes)).sum::<u64>();
+            text_bytes += bytes;
+            let section = tables.runs.section;
+            expected.require(bytes == run.text_bytes, section, "it states other bytes of events");
+            expected.require(seen.positions == Some(run.positions), section, "it states other positions");
+            expected.compare(section, &seen, run.recorded, run.shown, run.ids);
+            let ordered = tables.by_time.pages > 0 || seen.shown.ordered;
+            expected.require(ordered, tables.by_time.section, "it is missing, and times don't ascend");
         }
+        let positions = all.positions.map_or(0..0, |(first, last)| first..last.saturating_add(1));
+        expected.require(positions == footer.positions, FOOTER, "it states other positions");
+        expected.require(text_bytes == footer.text_bytes, FOOTER, "it states other bytes of events");
+        expected.require(footer.digest.is_none_or(|stated| stated == digest), FOOTER, "it states another digest");
+        expected.compare(FOOTER, &all, footer.recorded, footer.shown, footer.id_times);
         Ok(())
     }
 
@@ -199,6 +224,36 @@ impl Segment {
 const FOUND_EACH: u64 = 64;
 /// Rows by position that are looked at at once.
 const PIECE_ROWS: u32 = 8_192;
+/// The name of the footer in errors.
+const FOOTER: &str = "the footer";
+
+/// What some rows have together, by which searches skip them.
+#[derive(Default)]
+struct Seen {
+    /// The first position and the last.
+    positions: Option<(u64, u64)>,
+    recorded: Bounds,
+    shown: Bounds,
+    ids: IdTimes,
+    /// The last times recorded and shown.
+    last: (Time, Time),
+}
+
+impl Seen {
+    fn add(&mut self, position: u64, recorded: Time, shown: Time, carried_ms: Option<u64>) {
+        match self.positions {
+            None => (self.recorded, self.shown) = (Bounds::one(recorded), Bounds::one(shown)),
+            Some(_) => {
+                self.recorded.add(self.last.0, recorded);
+                self.shown.add(self.last.1, shown);
+            }
+        }
+        let (first, last) = self.positions.unwrap_or((position, position));
+        self.positions = Some((first.min(position), last.max(position)));
+        self.ids.add(carried_ms);
+        self.last = (recorded, shown);
+    }
+}
 
 /// What the events say that the index must hold.
 #[derive(Default)]
@@ -207,9 +262,25 @@ struct Expected {
     ids: [Sum; 2],
     /// The values of one event, by dictionary: a value counts once.
     seen: HashMap<usize, Vec<String>>,
+    /// What differs from the events, each thing once.
+    wrong: Vec<SegmentError>,
 }
 
 impl Expected {
+    fn require(&mut self, holds: bool, section: &'static str, what: &'static str) {
+        let is_known = |error: &SegmentError| matches!(error, SegmentError::Corrupt { section: other, what: told, .. } if (*other, *told) == (section, what));
+        if !holds && !self.wrong.iter().any(is_known) {
+            self.wrong.push(SegmentError::corrupt(section, PageRef::default(), what));
+        }
+    }
+
+    /// Compares what a section states of rows with what was seen of them.
+    fn compare(&mut self, section: &'static str, seen: &Seen, recorded: Bounds, shown: Bounds, ids: IdTimes) {
+        self.require(seen.recorded == recorded, section, "it states other times recorded");
+        self.require(seen.shown == shown, section, "it states other times shown");
+        self.require(seen.ids == ids, section, "it states other times of ids");
+    }
+
     fn add(&mut self, segment: &Segment, row: u32, content: &Content) {
         self.seen.values_mut().for_each(Vec::clear);
         let mut add = |of: Indexed, text: &str| {
@@ -233,3 +304,6 @@ impl Expected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@
 //! dictionary of raw content: the frame may repeat what is in it.
 //!
 //! **Invariant:** unpacking gives the content as it was packed, or an error; it never takes more memory
-//! than [`RAW_BYTES_MAX`] for it, whatever the payload says.
+//! than [`RAW_BYTES_MAX`] for it, and what the prefix has, whatever the payload says.
 
 use std::cell::RefCell;
 use std::sync::Arc;

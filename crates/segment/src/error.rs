@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::page::PageRef;
 
+/// The section of a page, as a source names it.
+pub(crate) const ANY_PAGE: &str = "a page";
+
 /// What kept an error below from being mended here.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -74,11 +77,11 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
-    /// The same damage, with the section that it is in: a source knows only the place.
+    /// The same damage, with the section that it is in, unless that is known: a source knows only the place.
     #[must_use]
     pub fn in_section(self, section: &'static str) -> SegmentError {
         match self {
-            SegmentError::Corrupt { page, what, .. } => SegmentError::Corrupt { section, page, what },
+            SegmentError::Corrupt { section: ANY_PAGE, page, what } => SegmentError::Corrupt { section, page, what },
             other => other,
         }
     }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::codec::{Codec, PAYLOAD_BYTES_MAX, Packer, TEXT_LEVEL, prefix_of, unpack};
-use crate::error::{Cause, SegmentError, number};
+use crate::error::{ANY_PAGE, Cause, SegmentError, number};
 use crate::page::{Form, Packed, PageRef, Prefixes, Sink, Source};
 
 /// The version of the format that is written, and the newest one that is read.
@@ -220,22 +220,22 @@ impl<B: Bytes> FileSource<B> {
         let end = at.offset.checked_add(at.stored_bytes.into());
         let end = end.filter(|end| at.offset >= self.blocks.start && *end <= self.blocks.end);
         let end = end.filter(|_| at.stored_bytes as usize <= BLOCK_BYTES_MAX);
-        let end = end.ok_or(SegmentError::corrupt("a page", at, "the segment has no such place"))?;
+        let end = end.ok_or(SegmentError::corrupt(ANY_PAGE, at, "the segment has no such place"))?;
         Ok(at.offset..end)
     }
 }
 
 impl<B: Bytes> Source for FileSource<B> {
     fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
-        let block = read(&self.bytes, "a page", self.range(at)?)?;
+        let block = read(&self.bytes, ANY_PAGE, self.range(at)?)?;
         let raw = check_block(&block, self.seed, at.offset)
             .and_then(|(codec, raw, payload)| unpack(codec, raw, payload, None));
-        raw.map_err(|what| SegmentError::corrupt("a page", at, what))
+        raw.map_err(|what| SegmentError::corrupt(ANY_PAGE, at, what))
     }
 
     fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
-        let block = read(&self.bytes, "a page", self.range(at)?)?;
-        let damaged = |what| SegmentError::corrupt("a page", at, what);
+        let block = read(&self.bytes, ANY_PAGE, self.range(at)?)?;
+        let damaged = |what| SegmentError::corrupt(ANY_PAGE, at, what);
         let (codec, raw_bytes, payload) = check_block(&block, self.seed, at.offset).map_err(damaged)?;
         let number = prefix_of(codec, payload).map_err(damaged)?;
         let prefix = number.map(prefix).transpose()?;
@@ -243,9 +243,9 @@ impl<B: Bytes> Source for FileSource<B> {
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
-        let block = read(&self.bytes, "a page", self.range(at)?)?;
+        let block = read(&self.bytes, ANY_PAGE, self.range(at)?)?;
         let (codec, raw_bytes, payload) =
-            check_block(&block, self.seed, at.offset).map_err(|what| SegmentError::corrupt("a page", at, what))?;
+            check_block(&block, self.seed, at.offset).map_err(|what| SegmentError::corrupt(ANY_PAGE, at, what))?;
         Ok(Packed { codec, raw_bytes, payload: payload.into() })
     }
 }

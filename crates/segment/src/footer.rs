@@ -88,6 +88,8 @@ pub(crate) struct Footer {
     pub(crate) hash_key: u64,
     /// The stored bytes of the events.
     pub(crate) text_bytes: u64,
+    /// The sum over all events; without one in version 1.
+    pub(crate) digest: Option<u64>,
     pub(crate) tables: Tables,
     pub(crate) dictionaries: [DictionaryTables; DICTIONARIES.len()],
     pub(crate) event_ids: IdTables,
@@ -145,6 +147,7 @@ const HASH_KEY: u16 = 14;
 const TEXT_BYTES: u16 = 15;
 const EVENT_IDS: u16 = 16;
 const REQUEST_IDS: u16 = 17;
+const DIGEST: u16 = 18;
 // From here on four for each dictionary, by its place: how many values; texts, index, postings.
 const DICTIONARY: u16 = 256;
 const DICTIONARY_STEP: u16 = 4;
@@ -213,6 +216,7 @@ impl Footer {
             (REQUEST_IDS, self.request_ids.ids.into()),
             (ID_OTHERS, self.id_times.others.into()),
         ];
+        numbers.extend(self.digest.map(|digest| (DIGEST, digest)));
         if let Some((min, max)) = self.id_times.carried {
             numbers.extend([(ID_TIME_MIN, min), (ID_TIME_MAX, max)]);
         }
@@ -235,6 +239,7 @@ impl Footer {
             POSITION_END => self.positions.end = value,
             HASH_KEY => self.hash_key = value,
             TEXT_BYTES => self.text_bytes = value,
+            DIGEST => self.digest = Some(value),
             EVENT_IDS => self.event_ids.ids = small()?,
             REQUEST_IDS => self.request_ids.ids = small()?,
             ID_OTHERS => self.id_times.others = small()?,

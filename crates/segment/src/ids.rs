@@ -15,6 +15,7 @@ mod time;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -29,6 +30,8 @@ use filter::FilterWriter;
 
 /// The bits of a hash: with them, a wrong row is given for one id in 100,000 that the filter lets pass.
 const HASH_BITS: u32 = 40;
+/// The bits of a page's key below its first hash.
+const ROW_BITS: u32 = 24;
 /// Entries of a page.
 const PAGE_ENTRIES: usize = 4_096;
 /// What an entry takes.
@@ -139,25 +142,57 @@ pub(crate) fn each(
     source: &dyn Source,
     mut each: impl FnMut(u64, u32) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
-    let (mut last, mut count) = (None, 0_u32);
-    let corrupt = |at: PageRef, what| Err(SegmentError::corrupt(tables.entries.section, at, what));
-    for entry in tables.entries.all(source)? {
-        let page = Page::read(&tables.entries, source, entry)?;
+    let mut count = 0_u32;
+    each_within(tables, source, &(0..u64::MAX), |hash, row| {
+        count = count.saturating_add(1);
+        each(hash, row)
+    })?;
+    let what = "there are not as many ids as it says";
+    let missing = SegmentError::corrupt(tables.entries.section, PageRef::default(), what);
+    if count == tables.ids { Ok(()) } else { Err(missing) }
+}
+
+/// The same of a range of hashes; only pages that can hold them are read.
+///
+/// # Errors
+///
+/// What the source and `each` say, and [`SegmentError::Corrupt`].
+pub(crate) fn each_within(
+    tables: &IdTables,
+    source: &dyn Source,
+    hashes: &Range<u64>,
+    mut each: impl FnMut(u64, u32) -> Result<(), SegmentError>,
+) -> Result<(), SegmentError> {
+    let entries = tables.entries.all(source)?;
+    let first_hash = |entry: &Entry| entry.key >> ROW_BITS;
+    // A page may still hold the hash that the next one begins with.
+    let from = entries.partition_point(|entry| first_hash(entry) < hashes.start).saturating_sub(1);
+    let mut last = None;
+    for entry in entries.iter().skip(from).take_while(|entry| first_hash(entry) < hashes.end) {
+        let page = Page::read(&tables.entries, source, *entry)?;
         for (hash, row) in (0..page.length).map_while(|at| page.get(at)) {
             if last.is_some_and(|last| last >= (hash, row)) {
-                return corrupt(entry.page, "hashes of ids are out of order");
+                let what = "hashes of ids are out of order";
+                return Err(SegmentError::corrupt(tables.entries.section, entry.page, what));
             }
             last = Some((hash, row));
-            count = count.saturating_add(1);
-            each(hash, row)?;
+            if hashes.contains(&hash) {
+                each(hash, row)?;
+            }
         }
     }
-    if count == tables.ids { Ok(()) } else { corrupt(PageRef::default(), "there are not as many ids as it says") }
+    Ok(())
+}
+
+/// The hashes of one of so many equal parts of all.
+pub(crate) fn part_of_hashes(part: u16, parts: u16) -> Range<u64> {
+    let begin = |part: u64| (part << HASH_BITS) / u64::from(parts.max(1));
+    begin(part.into())..begin(u64::from(part) + 1)
 }
 
 /// The key of a page that begins with this entry.
 fn key_of(hash: u64, row: u32) -> u64 {
-    hash << 24 | u64::from(row >> 2 & 0x00ff_ffff)
+    hash << ROW_BITS | u64::from(row >> 2 & 0x00ff_ffff)
 }
 
 /// Entries on their way into pages.

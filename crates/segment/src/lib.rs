@@ -25,6 +25,7 @@ mod codec;
 mod columns;
 mod contains;
 mod dictionary;
+mod digest;
 mod error;
 mod file;
 mod footer;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::SegmentError;
 use crate::codec::{Codec, MEMORY_TEXT_LEVEL, Packer, unpack};
-use crate::error::number;
+use crate::error::{ANY_PAGE, number};
 use crate::page::{Form, Packed, PageRef, Prefixes, Sink, Source};
 
 /// What a page takes beside its content, in bytes: two counters of who shares it.
@@ -56,7 +56,7 @@ impl MemoryPages {
     fn find(&self, at: PageRef) -> Result<&Page, SegmentError> {
         let number = usize::try_from(at.offset).ok();
         let page = number.and_then(|number| self.pages.get(number));
-        page.ok_or_else(|| SegmentError::corrupt("a segment in memory", at, "there is no such page"))
+        page.ok_or_else(|| SegmentError::corrupt(ANY_PAGE, at, "there is no such page"))
     }
 }
 
@@ -126,7 +126,7 @@ impl Source for MemoryPages {
 
 fn unpacked(page: &Packed, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
     let raw = unpack(page.codec, page.raw_bytes, &page.payload, None);
-    raw.map_err(|what| SegmentError::corrupt("a segment in memory", at, what))
+    raw.map_err(|what| SegmentError::corrupt(ANY_PAGE, at, what))
 }
 
 #[cfg(test)]

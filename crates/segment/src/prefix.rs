@@ -66,15 +66,20 @@ pub(crate) fn merge(segments: &[&Segment], sink: &mut dyn Sink) -> Result<Merged
     Ok(Merged { table: table.finish(sink)?, begins })
 }
 
-/// Gives the prefixes of a segment.
+/// The prefix of a segment that has a number.
 ///
 /// # Errors
 ///
-/// [`SegmentError::Corrupt`] if there is none with that number, or what the source says.
+/// [`SegmentError::Corrupt`] if there is none with that number, or it is too large; or what the source says.
 pub(crate) fn read(table: &Table, source: &dyn crate::Source, number: u16) -> Result<Arc<[u8]>, SegmentError> {
     let entry = table.find(source, number.into())?.filter(|entry| entry.key == u64::from(number));
     let missing = || SegmentError::corrupt(table.section, Default::default(), "an event's prefix is not there");
-    table.read(source, entry.ok_or_else(missing)?.page)
+    let page = entry.ok_or_else(missing)?.page;
+    let content = table.read(source, page)?;
+    if content.len() > PREFIX_BYTES_MAX {
+        return Err(SegmentError::corrupt(table.section, page, "it is larger than any prefix"));
+    }
+    Ok(content)
 }
 
 /// Some rows from everywhere.

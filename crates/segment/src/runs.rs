@@ -115,6 +115,14 @@ impl Bounds {
 }
 
 impl IdTimes {
+    /// Whether an id that carries this time, or none, may be among them.
+    pub(crate) fn may_hold(&self, carried_ms: Option<u64>) -> bool {
+        match carried_ms {
+            Some(ms) => self.carried.is_some_and(|(min, max)| min <= ms && ms <= max),
+            None => self.others > 0,
+        }
+    }
+
     /// Adds an id with the time that it carries.
     pub(crate) fn add(&mut self, carried_ms: Option<u64>) {
         let carried = carried_ms.map(|ms| (ms, ms));

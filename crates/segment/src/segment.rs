@@ -49,6 +49,12 @@ impl<'i> EventId<'i> {
         self.text
     }
 
+    /// Its hash with a segment's key, which is the order of a segment's table of ids.
+    #[must_use]
+    pub fn hash(&self, key: u64) -> u64 {
+        ids::hash(key, self.text)
+    }
+
     /// The time that it carries, in milliseconds since 1970.
     #[must_use]
     pub fn carried_ms(&self) -> Option<u64> {
@@ -200,17 +206,29 @@ impl Segment {
         if !self.may_hold_id(id) {
             return Ok(Vec::new());
         }
-        ids::find(&self.footer.event_ids, &*self.source, ids::hash(self.footer.hash_key, id.text))
+        ids::find(&self.footer.event_ids, &*self.source, id.hash(self.footer.hash_key))
+    }
+
+    /// The same of one log alone: what other logs' ids carry is of no account.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn find_id_of(&self, log: u32, id: &EventId) -> Result<Vec<u32>, SegmentError> {
+        if !self.may_hold_id(id) {
+            return Ok(Vec::new());
+        }
+        let run = self.runs().of(log)?.filter(|run| run.ids.may_hold(id.carried_ms));
+        let Some(run) = run else { return Ok(Vec::new()) };
+        let mut rows = self.find_id(id)?;
+        rows.retain(|row| run.rows.contains(row));
+        Ok(rows)
     }
 
     /// Whether an event could carry an id, told by the times that ids carry alone: nothing is read.
     #[must_use]
     pub fn may_hold_id(&self, id: &EventId) -> bool {
-        let times = &self.footer.id_times;
-        match id.carried_ms {
-            Some(ms) => times.carried.is_some_and(|(min, max)| min <= ms && ms <= max),
-            None => times.others > 0,
-        }
+        self.footer.id_times.may_hold(id.carried_ms)
     }
 
     /// What some rows are ordered by.
@@ -277,6 +295,31 @@ impl Segment {
     pub(crate) fn blocks(&self) -> BlocksReader<'_> {
         let tables = &self.footer.tables;
         BlocksReader::new(&tables.blocks, &tables.prefixes, &*self.source, self.footer.rows)
+    }
+
+    /// What ids and values are hashed with.
+    #[must_use]
+    pub fn hash_key(&self) -> u64 {
+        self.footer.hash_key
+    }
+
+    /// Calls `each` with the hash of every event id that lies in one of `parts` equal parts of all hashes, its
+    /// log, and its row, in the order of hashes. Segments with one key give one hash for one id.
+    ///
+    /// # Errors
+    ///
+    /// As for all reading.
+    pub fn each_id_hash(&self, part: u16, parts: u16, each: &mut dyn FnMut(u64, u32, u32)) -> Result<(), SegmentError> {
+        let runs = self.runs().all()?;
+        let section = self.footer.event_ids.entries.section;
+        let hashes = ids::part_of_hashes(part, parts);
+        ids::each_within(&self.footer.event_ids, &*self.source, &hashes, |hash, row| {
+            let run = runs.get(runs.partition_point(|run| run.rows.end <= row));
+            let what = "an id has a row that isn't there";
+            let run = run.ok_or_else(|| SegmentError::corrupt(section, PageRef::default(), what))?;
+            each(hash, run.log, row);
+            Ok(())
+        })
     }
 }
 

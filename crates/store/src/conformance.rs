@@ -64,6 +64,8 @@ pub const RULES: &[(&str, Rule)] = rules![
     readers_never_see_a_part_of_a_commit,
     a_reopened_journal_shows_all_that_was_acknowledged,
     recovering_a_healthy_journal_changes_nothing,
+    asking_for_room_changes_nothing,
+    a_commit_that_there_is_room_for_is_taken,
     a_new_journal_is_trimmed_nowhere,
     a_trimmed_row_is_never_shown_again,
     the_last_sequence_outlives_a_trim,
@@ -359,6 +361,32 @@ fn recovering_a_healthy_journal_changes_nothing(place: &dyn Place) {
     assert_eq!(settings(&*journal), [entry("one", "1")]);
     journal.commit(&commit(2, "b")).unwrap();
     assert_eq!(payloads(&rows_after(&*journal, 0)), ["a", "b"]);
+}
+
+fn asking_for_room_changes_nothing(place: &dyn Place) {
+    let (journal, other) = (open(place), open(place));
+    let ask = || [0, 1, 1_000_000, 0].into_iter().for_each(|bytes| journal.require_room(bytes).unwrap());
+    ask();
+    assert_eq!(journal.last().unwrap(), 0);
+    journal.commit(&with_changes(commit(1, "a"), [put("one", "1")])).unwrap();
+    ask();
+    for journal in [&journal, &other, &open(place)] {
+        assert_eq!(payloads(&rows_after(&**journal, 0)), ["a"]);
+        assert_eq!(settings(&**journal), [entry("one", "1")]);
+    }
+    other.commit(&commit(2, "b")).unwrap();
+    ask();
+    assert_eq!(payloads(&rows_after(&*journal, 0)), ["a", "b"]);
+}
+
+fn a_commit_that_there_is_room_for_is_taken(place: &dyn Place) {
+    let journal = open(place);
+    for (sequence, bytes) in (1..).zip([0, 1, 5_000, 300_000, 3_000_000]) {
+        let commit = with_changes(Commit { payload: vec![7; bytes], ..commit(sequence, "") }, [put("last", "x")]);
+        assert!(commit.bytes_max() >= bytes as u64);
+        journal.require_room(commit.bytes_max()).unwrap();
+        journal.commit(&commit).unwrap();
+    }
 }
 
 fn open(place: &dyn Place) -> Box<dyn Journal> {

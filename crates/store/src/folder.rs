@@ -18,3 +18,11 @@ pub(crate) fn make(folder: &Path) -> io::Result<()> {
     }
     folder.canonicalize()?.parent().map_or(Ok(()), sync)
 }
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -15,6 +15,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const STATE_KEY_BYTES_MAX: usize = 4 * 1024;
 /// The longest value of a state entry.
 pub const STATE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a change of state takes beside its key and value, at most: the rest of a page.
+const CHANGE_BYTES_MAX: usize = 4 * 1024;
 
 /// What becomes durable at once: one row, the small state that changes with it, and how far the rows
 /// before it are trimmed.
@@ -130,6 +132,13 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Unavailable` or `Corrupt`; nothing changes.
     fn floor(&self) -> Result<u64, JournalError>;
+
+    /// Whether there is room for a commit of so many bytes ([`Commit::bytes_max`]) now: it is taken and given
+    /// back. Nothing that can be read changes.
+    ///
+    /// # Errors
+    /// `Unavailable`: there is no such room, or nothing may be written. Nothing is left of what was taken.
+    fn require_room(&self, bytes: u64) -> Result<(), JournalError>;
 
     /// What the operator should look after though commits go on, such as files that only grow.
     fn warning(&self) -> Option<String> {
@@ -274,6 +283,11 @@ impl JournalError {
         Self::Unavailable { reason, source: None }
     }
 
+    /// `Unavailable` for what the system answered.
+    pub(crate) fn storage(error: io::Error) -> Self {
+        Self::Unavailable { reason: Reason::of(&error), source: Some(error.into()) }
+    }
+
     /// `Corrupt` without a cause below.
     #[must_use]
     pub fn corrupt(what: impl Into<String>) -> Self {
@@ -326,6 +340,17 @@ impl Commit {
             within_bytes("a state value", value_bytes, STATE_VALUE_BYTES_MAX)?;
         }
         Ok(())
+    }
+
+    /// What the commit takes on disk, at most, but for what any commit takes.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        let changes = self.changes.iter().map(|change| match change {
+            Change::Put { key, value, .. } => CHANGE_BYTES_MAX + key.len() + value.len(),
+            Change::Delete { key, .. } => CHANGE_BYTES_MAX + key.len(),
+        });
+        // A usize has at most 64 bits on every target of Rust.
+        (self.payload.len() + changes.sum::<usize>()) as u64
     }
 
     /// The position after the last event: the least that the next commit may have.

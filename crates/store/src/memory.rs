@@ -46,6 +46,9 @@ struct Handle {
     commit_faults: VecDeque<Fault>,
     recover_faults: usize,
     unsettled: bool,
+    /// `None` for any.
+    room_bytes: Option<u64>,
+    room_asked_count: u64,
 }
 
 impl MemoryJournal {
@@ -78,6 +81,18 @@ impl MemoryJournal {
         }
     }
 
+    /// From now on there is room for commits of so many bytes ([`Commit::bytes_max`]) each, `None` for any:
+    /// larger ones are `Unavailable`, the disk being full.
+    pub fn leave_room(&self, bytes: Option<u64>) {
+        lock(&self.handle).room_bytes = bytes;
+    }
+
+    /// How often [`Journal::require_room`] was asked.
+    #[must_use]
+    pub fn room_asked_count(&self) -> u64 {
+        lock(&self.handle).room_asked_count
+    }
+
     fn settled(&self) -> Result<MutexGuard<'_, Durable>, JournalError> {
         if lock(&self.handle).unsettled {
             return Err(JournalError::unavailable(Reason::Unsettled));
@@ -95,6 +110,7 @@ impl Journal for MemoryJournal {
         }
         let mut durable = lock(&self.durable);
         durable.check(commit)?;
+        handle.require_room(commit.bytes_max())?;
         match handle.commit_faults.pop_front() {
             None | Some(Fault::RecoverFails) => {
                 durable.apply(commit);
@@ -141,6 +157,15 @@ impl Journal for MemoryJournal {
         Ok(self.settled()?.floor)
     }
 
+    fn require_room(&self, bytes: u64) -> Result<(), JournalError> {
+        let mut handle = lock(&self.handle);
+        handle.room_asked_count += 1;
+        if handle.unsettled {
+            return Err(JournalError::unavailable(Reason::Unsettled));
+        }
+        handle.require_room(bytes)
+    }
+
     fn recover(&self) -> Result<(), JournalError> {
         let mut handle = lock(&self.handle);
         if handle.recover_faults > 0 {
@@ -149,6 +174,15 @@ impl Journal for MemoryJournal {
             return Err(JournalError::unavailable(Reason::Storage));
         }
         handle.unsettled = false;
+        Ok(())
+    }
+}
+
+impl Handle {
+    fn require_room(&self, bytes: u64) -> Result<(), JournalError> {
+        if self.room_bytes.is_some_and(|room| bytes > room) {
+            return Err(JournalError::unavailable(Reason::FullDisk));
+        }
         Ok(())
     }
 }

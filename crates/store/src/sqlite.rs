@@ -3,6 +3,7 @@
 //! **Invariant:** every connection is in WAL mode with `synchronous=FULL`: a commit is answered only
 //! after the WAL has been synced, and a reader sees it only after that too.
 //! **Invariant:** no commit runs a checkpoint; a thread of its own does, on its own connection.
+//! **Invariant:** SQLite is given no WAL that it would drop acknowledged commits of; see `wal`.
 //! **Invariant:** nothing is read from a WAL that was found on opening, or after a commit of unknown
 //! result, before all of it has been copied into the database file and synced there.
 //!
@@ -17,7 +18,9 @@ mod classify;
 mod connection;
 mod copy;
 mod read;
+mod room;
 mod trim;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,9 +36,12 @@ use connection::Connections;
 pub use checkpoint::CheckpointStatus;
 pub use copy::{ReadOnlyJournal, copy_journal};
 
-/// What a commit adds to the WAL beside its payload, roughly: a leaf of each of the two tables, a
-/// page above, and the rest of the last page.
-const COMMIT_OVERHEAD_BYTES: usize = 16 * 1024;
+/// What a commit adds to the WAL beside its payload and its changes, roughly: a leaf of a table, pages above,
+/// and the rest of the last page.
+const COMMIT_OVERHEAD_BYTES: u64 = 16 * 1024;
+/// What is asked for beside that, to be sure: 32 KiB, by which the file of the WAL's index grows, and the
+/// pages that say which are free.
+const RESERVE_BYTES: u64 = 64 * 1024;
 
 /// A journal in a SQLite file.
 ///
@@ -62,7 +68,7 @@ impl SqliteJournal {
     /// - `Unavailable`: the file belongs to another program or to a newer release, or cannot be
     ///   opened, or what a crash left in the WAL cannot be copied into it (a full disk). Nothing that
     ///   was committed has changed.
-    /// - `Corrupt`: the file is not what was written.
+    /// - `Corrupt`: the file or its WAL is not what was written.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         // Absolute, so that SQLite takes no name for a URI, and a later change of the working folder
         // changes nothing.
@@ -70,6 +76,7 @@ impl SqliteJournal {
             what: format!("data folder {}", folder.display()),
             source: Some(error.into()),
         })?;
+        room::clear(&folder)?;
         let connections = Connections::open(&folder)?;
         let progress = Arc::new(Progress::default());
         let writer = Arc::new(Mutex::new(Some(connections.writer)));
@@ -144,7 +151,7 @@ impl Journal for SqliteJournal {
         }
         drop(writer);
         if outcome.is_ok() {
-            self.progress.grew(wal_bytes(commit));
+            self.progress.grew(wal_bytes(commit.bytes_max()));
             if commit.trim.is_some() {
                 self.progress.trim_is_due();
             }
@@ -166,6 +173,11 @@ impl Journal for SqliteJournal {
 
     fn floor(&self) -> Result<u64, JournalError> {
         self.read(read::floor)
+    }
+
+    fn require_room(&self, bytes: u64) -> Result<(), JournalError> {
+        self.settled()?;
+        room::require(&self.folder, wal_bytes(bytes).saturating_add(RESERVE_BYTES))
     }
 
     fn recover(&self) -> Result<(), JournalError> {
@@ -289,12 +301,9 @@ fn roll_back(connection: &Connection) {
     }
 }
 
-fn wal_bytes(commit: &Commit) -> u64 {
-    let changes = commit.changes.iter().map(|change| match change {
-        Change::Put { key, value, .. } => key.len() + value.len(),
-        Change::Delete { key, .. } => key.len(),
-    });
-    (commit.payload.len() + changes.sum::<usize>() + COMMIT_OVERHEAD_BYTES) as u64
+/// What a commit of so many bytes adds to the WAL, roughly: less than a 64th of its frames is not content.
+fn wal_bytes(commit_bytes: u64) -> u64 {
+    commit_bytes.saturating_add(commit_bytes / 64).saturating_add(COMMIT_OVERHEAD_BYTES)
 }
 
 /// The limits of a commit exclude the error.

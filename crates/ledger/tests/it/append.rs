@@ -273,6 +273,9 @@ impl annals_store::Journal for Slow {
     fn floor(&self) -> Result<u64, annals_store::JournalError> {
         self.inner.floor()
     }
+    fn require_room(&self, bytes: u64) -> Result<(), annals_store::JournalError> {
+        self.inner.require_room(bytes)
+    }
     fn recover(&self) -> Result<(), annals_store::JournalError> {
         self.inner.recover()
     }
@@ -335,6 +338,9 @@ fn a_defect_in_the_sequencer_is_told_and_nobody_waits_for_it() {
         }
         fn floor(&self) -> Result<u64, annals_store::JournalError> {
             self.0.floor()
+        }
+        fn require_room(&self, bytes: u64) -> Result<(), annals_store::JournalError> {
+            self.0.require_room(bytes)
         }
         fn recover(&self) -> Result<(), annals_store::JournalError> {
             self.0.recover()

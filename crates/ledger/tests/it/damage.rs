@@ -60,6 +60,14 @@ fn compare(whole: &Ledger, damaged: &Ledger, model: &Model, dice: &mut Dice) -> 
     faults
 }
 
+/// The place that a finding names.
+fn named(finding: &str) -> std::ops::Range<usize> {
+    let (_, place) = finding.split_once(" is damaged at byte ").expect("a place");
+    let mut numbers = place.split([' ', '(']).filter_map(|word| word.parse::<usize>().ok());
+    let (begin, bytes) = (numbers.next().expect("a byte"), numbers.next().expect("a length"));
+    begin..begin + bytes
+}
+
 #[test]
 fn a_flipped_bit_is_never_answered_as_data() {
     let mut store = Store::new(60);
@@ -92,7 +100,8 @@ fn a_flipped_bit_is_never_answered_as_data() {
         let mut findings = Vec::new();
         let summary = fsck(&*damaged.journal, &blobs, &mut |finding| findings.push(finding.what), &mut |_| {});
         summary.expect("checked");
-        assert!(findings.iter().any(|what| what.contains(name)), "byte {offset} of {name}: {findings:?}");
+        let [finding] = findings.as_slice() else { panic!("byte {offset} of {name}: {findings:?}") };
+        assert!(finding.contains(name) && named(finding).contains(offset), "byte {offset} of {name}: {finding}");
         match damaged.try_open() {
             Err(error) => {
                 assert!(matches!(&error, OpenError::Segment { name: refused, .. } if refused == name), "{error:?}");

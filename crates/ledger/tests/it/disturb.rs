@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use annals_ledger::Ledger;
+use annals_ledger::{Ledger, OpenError};
 use annals_store::{
-    BlobError, BlobFault, BlobInfo, BlobWriter, Blobs, Change, Commit, Fault, Journal, JournalError, Row, StateKind,
+    BlobError, BlobFault, BlobInfo, BlobWriter, Blobs, Change, Commit, Fault, Journal, JournalError, Reason, Row,
+    StateKind,
 };
 
 use crate::support::{Store, positions};
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Read(Of),
     /// What was merged, or is not to be kept.
     Delete,
+    /// What there is, at the start.
+    List,
 }
 
 /// Which blob.
@@ -42,8 +45,20 @@ pub(crate) enum Of {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Journal(&'static [Fault]),
-    Blob(BlobFault),
+    /// A commit's result is unknown, and what would tell it is refused some times.
+    Unsettled(Fault, Asked),
+    Blob(&'static [BlobFault]),
 }
+
+/// By what an unknown result is found out, once the journal is recovered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Last,
+    Rows,
+}
+
+/// How often it is refused: by the commit itself, by the next one, and when it is tried without anybody asking.
+const REFUSALS: usize = 4;
 
 /// What goes wrong, at which steps.
 #[derive(Clone, Debug)]
@@ -63,6 +78,8 @@ pub(crate) struct Disturbed {
 
 struct Inner {
     disturbance: Mutex<Option<Disturbance>>,
+    /// What of the journal is refused, and how often still.
+    refused: Mutex<Option<(Asked, usize)>>,
     seen: AtomicUsize,
     /// How many events were acknowledged so far.
     acknowledged: AtomicUsize,
@@ -89,6 +106,7 @@ impl Disturbed {
     pub(crate) fn new(store: Store) -> Disturbed {
         let inner = Inner {
             disturbance: Mutex::new(None),
+            refused: Mutex::new(None),
             seen: AtomicUsize::new(0),
             acknowledged: AtomicUsize::new(0),
             snapshots: Mutex::default(),
@@ -100,8 +118,12 @@ impl Disturbed {
     }
 
     pub(crate) fn open(&self) -> Ledger {
+        self.try_open().expect("opens")
+    }
+
+    pub(crate) fn try_open(&self) -> Result<Ledger, OpenError> {
         let (journal, blobs) = (Arc::new(self.clone()), Arc::new(self.clone()));
-        Ledger::open(journal, blobs, self.store.clock.clone(), self.store.options.clone()).expect("opens")
+        Ledger::open(journal, blobs, self.store.clock.clone(), self.store.options.clone())
     }
 
     /// From now on calls are counted and fail.
@@ -149,11 +171,32 @@ impl Disturbed {
         self.snapshot();
         match failure {
             Failure::Journal(faults) => faults.iter().for_each(|fault| self.store.journal.fail_next(*fault)),
-            Failure::Blob(fault) => self.store.blobs.fail_next(fault),
+            Failure::Unsettled(fault, asked) => {
+                self.store.journal.fail_next(fault);
+                *self.inner.refused.lock().expect("no panic") = Some((asked, REFUSALS));
+            }
+            Failure::Blob(faults) => faults.iter().for_each(|fault| self.store.blobs.fail_next(*fault)),
         }
         let answer = call();
         self.snapshot();
         answer
+    }
+
+    /// Refuses what is to be refused now.
+    fn refuse(&self, asked: Asked) -> Result<(), JournalError> {
+        let mut refused = self.inner.refused.lock().expect("no panic");
+        match &mut *refused {
+            Some((of, left)) if *of == asked && *left > 0 => {
+                *left -= 1;
+                Err(JournalError::Unavailable { reason: Reason::Storage, source: None })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether all that was to be refused was.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.inner.refused.lock().expect("no panic").is_none_or(|(_, left)| left == 0)
     }
 
     fn snapshot(&self) {
@@ -184,6 +227,7 @@ impl Journal for Disturbed {
     }
 
     fn rows(&self, after: u64, bytes_max: usize) -> Result<Vec<Row>, JournalError> {
+        self.refuse(Asked::Rows)?;
         self.store.journal.rows(after, bytes_max)
     }
 
@@ -192,11 +236,16 @@ impl Journal for Disturbed {
     }
 
     fn last(&self) -> Result<u64, JournalError> {
+        self.refuse(Asked::Last)?;
         self.store.journal.last()
     }
 
     fn floor(&self) -> Result<u64, JournalError> {
         self.store.journal.floor()
+    }
+
+    fn require_room(&self, bytes: u64) -> Result<(), JournalError> {
+        self.store.journal.require_room(bytes)
     }
 
     fn recover(&self) -> Result<(), JournalError> {
@@ -221,7 +270,7 @@ impl Blobs for Disturbed {
     }
 
     fn list(&self) -> Result<Vec<BlobInfo>, BlobError> {
-        self.store.blobs.list()
+        self.call(Step::List, || self.store.blobs.list())
     }
 
     fn delete(&self, name: &str) -> Result<(), BlobError> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use annals_model::{Actor, FaultKind, NewOrganization};
-use annals_store::Fault as Failure;
+use annals_store::{Fault as Failure, Journal};
 
-use crate::support::{NEVER, all, append_json, ids, ledger, of, wait};
+use crate::support::{NEVER, all, append_json, ids, ledger, of, until, wait};
 
 /// Fails the journal at each of three appends in turn, then starts anew from what is durable.
 fn check(failures: &[Failure], expect_ok: bool) {
@@ -74,6 +74,45 @@ fn the_server_finds_out_by_itself_that_the_journal_works_again() {
         std::thread::yield_now();
     }
     append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect("appended");
+}
+
+#[test]
+fn on_a_full_disk_readiness_stays_away_until_there_is_room_for_what_was_refused() {
+    const ROOM_BYTES: u64 = 20_000;
+    let (ledger, store) = ledger(NEVER);
+    let journal = &store.journal;
+    // Each has a seed, which is random: together they cannot be packed into the room that is left.
+    let large: Vec<_> = (0..2_000).map(|at| format!(r#"{{"action":"a","id":"large-{at}"}}"#)).collect();
+    let large: Vec<_> = large.iter().map(String::as_str).collect();
+    journal.leave_room(Some(ROOM_BYTES));
+    append_json(&ledger, "acme", &large).expect_err("refused");
+    append_json(&ledger, "acme", &[r#"{"action":"a","id":"small"}"#]).expect("stored");
+    let last = journal.last().expect("settled");
+    // What is stored in the meantime changes nothing, and neither does time.
+    let asked = journal.room_asked_count();
+    assert!(asked > 0);
+    until("the journal is asked twice more", || {
+        let health = ledger.health();
+        assert!(!health.ready && health.detail.contains("full"), "{health:?}");
+        journal.room_asked_count() > asked + 1
+    });
+    assert_eq!(journal.last().expect("settled"), last, "nothing was committed to find that out");
+    journal.leave_room(None);
+    until("readiness comes back", || ledger.health().ready);
+    append_json(&ledger, "acme", &large).expect("stored");
+    assert!(ledger.health().ready);
+}
+
+#[test]
+fn a_commit_as_large_as_what_was_refused_shows_that_the_journal_works() {
+    let (ledger, store) = ledger(NEVER);
+    store.journal.fail_next(Failure::NotPersisted);
+    append_json(&ledger, "acme", &[r#"{"action":"a"}"#]).expect_err("unavailable");
+    let asked = store.journal.room_asked_count();
+    let larger: Vec<_> = (0..100).map(|_| r#"{"action":"a"}"#).collect();
+    append_json(&ledger, "acme", &larger).expect("stored");
+    assert!(ledger.health().ready);
+    assert_eq!(store.journal.room_asked_count(), asked);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Journal and blobs that don't belong together, or of which something is gone: a start refuses and
 //! changes nothing, and the check finds it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use annals_ledger::{OpenError, fsck};
+use annals_model::Content;
+use annals_segment::{Bytes, Cause, FileWriter, Row, Segment};
 use annals_store::row::{self, RowBody};
 use annals_store::{BlobFault, Blobs, Change, Commit, Journal, MemoryJournal, StateKind};
 
-use crate::support::{NEVER, Store, all, append_json, create, ledger, of};
+use crate::support::{NEVER, Store, all, append_json, create, ids, ledger, of};
 
 /// A closed ledger's store: some segments of the logs acme, globex and the server's own, and some rows.
 fn stored() -> Store {
@@ -246,7 +249,7 @@ fn every_unreadable_entry_of_the_state_is_found() {
     let entries = entries.map(|(kind, key)| Change::Put { kind, key: key.into(), value: b"{".to_vec() });
     let found = findings(&changed(&store, entries.into()));
     assert_eq!(found.len(), 3, "{found:?}");
-    for name in ["server_name", "store"] {
+    for name in ["server_name", "store", "hash_key"] {
         let change = Change::Delete { kind: StateKind::Setting, key: name.into() };
         let found = findings(&changed(&store, vec![change]));
         assert!(found.len() == 1 && found[0].contains(name), "{found:?}");
@@ -266,7 +269,8 @@ fn an_id_that_is_twice_in_a_log_is_found() {
     append_json(&ledger, "acme", &[r#"{"action":"a","id":"y"}"#]).expect("appended");
     assert_eq!(all(&ledger, of("acme"), 10).len(), 2);
     ledger.close();
-    let twice = |what: &String| what.contains("its id is that of an earlier one");
+    let twice =
+        |what: &String| what.contains("the id of event 1 occurs twice in the log of acme: it is that of event 0");
     assert!(!findings(&store).iter().any(twice));
     let copy = MemoryJournal::new();
     for row in store.journal.rows(0, usize::MAX).expect("rows") {
@@ -283,4 +287,86 @@ fn an_id_that_is_twice_in_a_log_is_found() {
     }
     let found = findings(&Store { journal: Arc::new(copy), ..store });
     assert_eq!(found.iter().filter(|what| twice(what)).count(), 1, "{found:?}");
+}
+
+/// The same store with a sealed segment whose events have other contents, as if it had been sealed so.
+fn resealed(store: &Store, name: &str, bend: impl Fn(&Row, &mut Content)) -> Store {
+    let store = store.snapshot();
+    let stored = store.blobs.list().expect("listed").into_iter().find(|blob| blob.name == name).expect("a blob");
+    let bytes: Arc<[u8]> = store.blobs.read(name, 0..stored.bytes).expect("readable").into();
+    let segment = Segment::open(Kept(bytes), stored.bytes).expect("whole");
+    let mut events = Vec::new();
+    segment.check(&mut |row, content| events.push((row.clone(), content.clone())), &mut |error| panic!("{error}"));
+    events.sort_by_key(|(row, _)| row.position);
+    for (row, content) in &mut events {
+        bend(row, content);
+        row.canonical = content.canonical().text.into();
+    }
+    let logs = segment.logs().expect("readable");
+    let organization = |log| Arc::clone(&logs.iter().find(|range| range.log == log).expect("a log").organization);
+    let bent = Segment::build(events, segment.hash_key(), organization).expect("in order");
+    store.blobs.delete(name).expect("deleted");
+    let mut blob = store.blobs.create(name).expect("a blob");
+    let write = |part: &[u8]| blob.write(part).map_err(|error| Arc::new(error) as Cause);
+    let written = FileWriter::new(write, 1).and_then(|file| Segment::write(&[bent], file)).expect("written");
+    blob.finish().expect("finished");
+    let Range { start, end } = segment.positions();
+    let (bytes, footer, rows) = (written.bytes, written.checksum, segment.len());
+    let value = format!(r#"{{"bytes":{bytes},"footer":"{footer:016x}","rows":{rows},"first":{start},"end":{end}}}"#);
+    changed(&store, vec![Change::Put { kind: StateKind::Segment, key: name.into(), value: value.into() }])
+}
+
+/// A blob's bytes.
+struct Kept(Arc<[u8]>);
+
+impl Bytes for Kept {
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Cause> {
+        let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).expect("small"));
+        Ok(self.0[start..end].to_vec())
+    }
+}
+
+#[test]
+fn an_id_that_is_twice_in_a_log_is_found_wherever_its_events_lie() {
+    let store = stored();
+    let ledger = store.snapshot().open();
+    let [acme, globex] = ["acme", "globex"].map(|log| ids(&all(&ledger, of(log), 100)));
+    ledger.close();
+    let segments = store.segments();
+    let (name, _) = segments.last().expect("sealed");
+    // Of globex it holds the events from index 7 up to 16; those from 17 on are rows.
+    let twice = |id: &str| -> Vec<String> {
+        let bent = resealed(&store, name, |row, content| {
+            if row.index == 9 {
+                content.id = id.to_owned();
+            }
+        });
+        let found = findings(&bent);
+        assert!(found.iter().all(|what| !what.contains(id)), "{found:?}");
+        found.into_iter().filter(|what| what.contains("occurs twice")).collect()
+    };
+    for id in [&globex[9], &acme[0], "of-none-so-far"] {
+        assert_eq!(twice(id), Vec::<String>::new());
+    }
+    let told = |index, first| {
+        format!("the id of event {index} occurs twice in the log of globex: it is that of event {first}")
+    };
+    for first in [2, 8] {
+        assert_eq!(twice(&globex[first]), [format!("segment {name}: {}", told(9, first))]);
+    }
+    assert_eq!(twice(&globex[12]), [format!("segment {name}: {}", told(12, 9))]);
+    let found = twice(&globex[20]);
+    assert!(found.len() == 1 && found[0].starts_with("row ") && found[0].ends_with(&told(20, 9)), "{found:?}");
+}
+
+#[test]
+fn ids_are_hashed_with_the_key_that_is_set() {
+    let store = stored();
+    let change = Change::Put { kind: StateKind::Setting, key: "hash_key".into(), value: b"12345".to_vec() };
+    let found = findings(&changed(&store, vec![change]));
+    assert_eq!(found.len(), store.segments().len(), "{found:?}");
+    for (name, _) in store.segments() {
+        let of_segment = found.iter().find(|what| what.contains(&name)).expect("found");
+        assert!(of_segment.contains("another key") && !of_segment.contains("12345"), "{of_segment}");
+    }
 }

@@ -18,6 +18,8 @@ mod sealed_by_3;
 mod sealed_by_40;
 mod sealed_sample;
 mod sealing;
+mod starting;
 mod support;
 mod tampered;
 mod unsealed;
+mod usage;

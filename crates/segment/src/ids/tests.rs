@@ -36,6 +36,19 @@ fn check(entries: &[(u64, u32)], tables: &IdTables, source: &dyn Source) {
     sorted.sort_unstable();
     assert_eq!(all, sorted);
     assert_eq!(tables.ids as usize, entries.len());
+    for parts in [1, 3, 64] {
+        let mut together = Vec::new();
+        for part in 0..parts {
+            let hashes = part_of_hashes(part, parts);
+            each_within(tables, source, &hashes, |hash, row| {
+                assert!(hashes.contains(&hash));
+                together.push((hash, row));
+                Ok(())
+            })
+            .expect("sound");
+        }
+        assert_eq!(together, sorted);
+    }
 }
 
 fn check_built(entries: &[(u64, u32)]) {

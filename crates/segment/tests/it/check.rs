@@ -98,7 +98,17 @@ fn a_flipped_bit_is_found_wherever_it_is_and_never_answered_as_data() {
             assert_eq!(answers, expect, "a flipped bit at {at} is answered as data");
         }
     }
-    for section in ["events", "words", "action", "event ids", "positions", "times recorded", "times shown", "logs"] {
+    for section in [
+        "events",
+        "prefixes of events",
+        "words",
+        "action",
+        "event ids",
+        "positions",
+        "times recorded",
+        "times shown",
+        "logs",
+    ] {
         assert!(sections.contains(section), "{section} not among {sections:?}");
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod check;
+mod digest;
 mod events;
 mod ids;
 mod merge;

@@ -70,8 +70,9 @@ pub(crate) struct Answer {
 pub(crate) struct Refusal {
     #[serde(skip)]
     status: u16,
+    /// The word for what is wrong.
     #[serde(default)]
-    code: String,
+    pub(crate) code: String,
     #[serde(default)]
     message: String,
     /// The event concerned, from 0, in what was sent.

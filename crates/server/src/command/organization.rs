@@ -114,8 +114,9 @@ struct Listed {
     legal_hold: bool,
     #[serde(default)]
     aliases: BTreeMap<String, String>,
-    events: u64,
-    bytes: u64,
+    /// Absent where the server has no time to add it up, as `bytes` is.
+    events: Option<u64>,
+    bytes: Option<u64>,
 }
 
 fn parse_alias(text: &str) -> Result<(String, String), String> {
@@ -227,8 +228,8 @@ impl List {
             table.row([
                 listed.id,
                 listed.name.unwrap_or_default(),
-                thousands(listed.events),
-                size(listed.bytes),
+                listed.events.map(thousands).unwrap_or_default(),
+                listed.bytes.map(size).unwrap_or_default(),
                 listed.plan.unwrap_or_default(),
                 listed.retention_days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} d")),
                 if listed.legal_hold { "yes".to_owned() } else { String::new() },

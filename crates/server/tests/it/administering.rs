@@ -1,5 +1,6 @@
 //! `/v1/organizations` and `/v1/keys`.
 
+use annals_model::limits;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,13 +16,18 @@ async fn an_organization_is_made_shown_and_changed() {
         "time_created":"2026-11-20T09:46:08.000000Z"});
     assert_eq!(made.expect(StatusCode::CREATED).json(), expect);
     let path = "/v1/organizations/initech";
-    assert_eq!(server.send(get(path).key(OPERATOR)).await.json(), expect);
+    let shown = |mut organization: Value| {
+        organization["events"] = 0.into();
+        organization["bytes"] = 0.into();
+        organization
+    };
+    assert_eq!(server.send(get(path).key(OPERATOR)).await.json(), shown(expect));
     let patch = json!({"plan":null,"legal_hold":true,"aliases":{"portkey":null,"turso":"it"}});
     let changed = server.send(ask("PATCH", path).json(patch).key(OPERATOR)).await;
     let changed = changed.expect(StatusCode::OK).json();
     assert_eq!((changed.get("plan"), &changed["legal_hold"]), (None, &json!(true)));
     assert_eq!(changed["aliases"], json!({"turso":"it"}));
-    assert_eq!(server.send(get(path).key(OPERATOR)).await.json(), changed);
+    assert_eq!(server.send(get(path).key(OPERATOR)).await.json(), shown(changed));
     let event = server.last_of_system().await;
     assert_eq!(event["changes"]["before"]["plan"], "free");
 }
@@ -70,6 +76,31 @@ async fn a_list_of_organizations_says_what_each_holds() {
     let [acme, globex] = held().await[..] else { panic!("two organizations") };
     assert!(acme.0 == 2 && acme.1 > 1_000, "{acme:?}");
     assert_eq!(globex, (0, 0));
+    for (path, held) in [("/v1/organizations/acme", acme), ("/v1/organizations/globex", globex)] {
+        let one = server.send(get(path).key(OPERATOR)).await.expect(StatusCode::OK).json();
+        assert_eq!((one["events"].as_u64(), one["bytes"].as_u64()), (Some(held.0), Some(held.1)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn organizations_are_shown_without_what_they_hold_when_that_takes_too_long_to_add_up() {
+    let server = Server::start().await;
+    server.append(json!({"action":"a"})).await.expect(StatusCode::CREATED);
+    let shown = async |path: &str| server.send(get(path).key(OPERATOR)).await.expect(StatusCode::OK).json();
+    let with = (shown("/v1/organizations").await, shown("/v1/organizations/acme").await);
+    // Every look at the clock is as far from the one before as a query may take, and a little more.
+    server.clock.hurry(limits::QUERY_TIME_MS_MAX * 1_000 + 1);
+    let without = (shown("/v1/organizations").await, shown("/v1/organizations/acme").await);
+    server.clock.hurry(0);
+    let without_held = |mut organization: Value| {
+        for name in ["events", "bytes"] {
+            assert!(organization.as_object_mut().expect("an object").remove(name).is_some(), "{organization}");
+        }
+        organization
+    };
+    assert_eq!(without.1, without_held(with.1));
+    let items = |list: Value| list["items"].as_array().expect("items").clone();
+    assert_eq!(items(without.0), items(with.0).into_iter().map(without_held).collect::<Vec<_>>());
 }
 
 #[tokio::test]

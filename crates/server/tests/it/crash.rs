@@ -1,19 +1,30 @@
 //! The real binary, killed in the middle of a load, while events are sealed and segments merged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use annals_ledger::POINTS;
+use annals_store::{Journal, SqliteJournal, StateKind};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::binary::{Server, check_sound, free_port};
 
-const KILLS: u64 = 5;
+const KILLS: u64 = 8;
+/// The longest time from when something was acknowledged to the kill, in milliseconds.
+const KILL_MS_MAX: u64 = 1_500;
+/// What the times of the kills are made from, unless `ANNALS_KILL_SEED` says otherwise.
+const KILL_SEED: u64 = 1;
 const WRITERS: u64 = 4;
+const BATCH_EVENTS_MAX: u64 = 40;
 /// Small, so that there is a lot of sealing and merging.
-const SEAL_EVENTS: (&str, &str) = ("ANNALS_SEAL_EVENTS", "300");
+const SEAL_EVENTS: (&str, &str) = ("ANNALS_SEAL_EVENTS", "100");
+/// A seal ends with the commit that makes it due, which has at most one batch of each writer, and the event
+/// that the organization was made: what is longer was merged.
+const SEALED_EVENTS_MAX: u64 = 100 + WRITERS * BATCH_EVENTS_MAX + 1;
 /// How long a point may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -65,7 +76,7 @@ impl Load {
     /// Whether the server is still there.
     fn send_next(&self, server: &Server) -> bool {
         let batch = self.batches.fetch_add(1, Relaxed);
-        let ids: Vec<String> = (0..batch % 40 + 1).map(|at| format!("b{batch}-{at}")).collect();
+        let ids: Vec<String> = (0..batch % BATCH_EVENTS_MAX + 1).map(|at| format!("b{batch}-{at}")).collect();
         self.told.lock().expect("no panic").sent.push(ids.clone());
         self.send(server, &ids)
     }
@@ -130,33 +141,101 @@ impl Load {
         let mut indexes: Vec<u64> = stored.values().copied().collect();
         indexes.sort_unstable();
         assert_eq!(indexes, (0..stored.len() as u64).collect::<Vec<_>>(), "indexes are dense");
+        until("all that was merged is deleted", || is_tidy(data));
         assert_eq!(server.stop("TERM"), Some(0));
         check_sound(data);
         stored.len() as u64
     }
 }
 
+/// The segments in the folder of a data folder; not those that are being written.
+fn stored_segments(data: &Path) -> BTreeSet<String> {
+    let folder = data.join("segments");
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    let names = entries.map(|entry| entry.expect("reads").file_name().into_string().expect("a name"));
+    names.filter(|name| !name.contains('#')).collect()
+}
+
+/// The segments that the journal names, which a server may be using: a copy is looked at.
+fn named_segments(data: &Path) -> BTreeSet<String> {
+    let copy = tempfile::tempdir().expect("a folder");
+    let folder = copy.path().join("journal");
+    annals_store::copy_journal(data, &folder).expect("copies");
+    let named = SqliteJournal::open(&folder).expect("opens").state(StateKind::Segment).expect("reads");
+    named.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Whether there is a segment for each name in the journal, and no other.
+fn is_tidy(data: &Path) -> bool {
+    stored_segments(data) == named_segments(data)
+}
+
+/// Of segments, those that were merged.
+fn merged(segments: &BTreeSet<String>) -> usize {
+    let events = |name: &String| {
+        let mut positions = name.split('-').map(|part| part.parse::<u64>().expect("a position"));
+        let mut next = || positions.next().expect("two positions");
+        let first = next();
+        next() - first
+    };
+    segments.iter().filter(|name| events(name) > SEALED_EVENTS_MAX).count()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "it never came that {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// What a crash has left is sound; and the next start removes the segments that nobody names, and no
+/// other. Gives how many there were.
+fn check_start(data: &Path) -> usize {
+    check_sound(data);
+    let named = named_segments(data);
+    let left = stored_segments(data);
+    assert!(named.is_subset(&left), "{named:?} are named, and {left:?} are there");
+    let server = Server::start_with(data, free_port(), &[SEAL_EVENTS]).expect("starts");
+    let orphans: Vec<&String> = left.difference(&named).collect();
+    let there = stored_segments(data);
+    assert!(orphans.iter().all(|orphan| !there.contains(*orphan)), "of {orphans:?} some are still among {there:?}");
+    until("the segments are those that the journal names", || is_tidy(data));
+    assert_eq!(server.stop("TERM"), Some(0));
+    orphans.len()
+}
+
 #[test]
 fn no_acknowledged_event_is_lost_when_the_server_is_killed_and_no_batch_is_halved() {
+    let seed = kill_seed();
+    eprintln!("ANNALS_KILL_SEED={seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (data, load) = Load::begin();
-    for round in 0..KILLS {
+    let mut orphans = 0;
+    for round in 1..=KILLS {
         let server = Server::start_with(data.path(), free_port(), &[SEAL_EVENTS]).expect("starts");
         let before = load.acknowledged.load(Relaxed);
+        let time = Duration::from_millis(random.random_range(0..=KILL_MS_MAX));
         load.run(&server, || {
-            // Killed while requests are under way: after some hundred milliseconds, another time each round.
-            let (_keep, timer) = mpsc::channel::<()>();
-            let _ = timer.recv_timeout(Duration::from_millis(150 + 373 * round));
-            while load.acknowledged.load(Relaxed) == before {
-                let _ = timer.recv_timeout(Duration::from_millis(10));
+            until("an event is acknowledged", || load.acknowledged.load(Relaxed) > before);
+            if round == KILLS {
+                // However slow this machine is.
+                until("segments are merged", || merged(&stored_segments(data.path())) > 0);
             }
+            // While requests are under way.
+            pause(time);
             kill(&server);
         });
         server.kill();
+        orphans += check_start(data.path());
     }
     let acknowledged = load.acknowledged.load(Relaxed);
-    assert!(acknowledged > 100, "only {acknowledged} were acknowledged");
     let stored = load.check(data.path());
-    eprintln!("{acknowledged} events acknowledged, {stored} stored, {KILLS} kills");
+    let segments = named_segments(data.path());
+    assert!(merged(&segments) > 0, "of {segments:?} none was merged");
+    let count = segments.len();
+    eprintln!("{acknowledged} events acknowledged, {stored} stored in {count} segments and the journal");
+    eprintln!("{KILLS} kills, which left {orphans} segments that nobody names");
 }
 
 #[test]
@@ -192,6 +271,20 @@ fn a_soak_as_long_as_is_asked_for_loses_nothing() {
 fn soak_s() -> Option<u64> {
     let seconds = std::env::var("ANNALS_SOAK_S").ok()?;
     Some(seconds.parse().expect("ANNALS_SOAK_S is a number of seconds"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says which times they are")]
+fn kill_seed() -> u64 {
+    let given = std::env::var("ANNALS_KILL_SEED").ok();
+    given.map_or(KILL_SEED, |seed| seed.parse().expect("ANNALS_KILL_SEED is a number"))
+}
+
+fn pause(duration: Duration) {
+    let begun = Instant::now();
+    // Parking may end early, for no reason.
+    while let Some(left) = duration.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
 }
 
 fn kill(server: &Server) {

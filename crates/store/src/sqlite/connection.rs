@@ -10,12 +10,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::checkpoint;
 use super::classify::unwritten;
+use super::{checkpoint, wal};
 use crate::folder;
 use crate::journal::{Cause, JournalError, Reason};
 
 pub(super) const FILE_NAME: &str = "journal.sqlite";
+/// As SQLite names it.
+pub(super) const WAL_NAME: &str = "journal.sqlite-wal";
 
 /// «ANNL», in the file's header: how `file` and others know whose it is.
 pub(super) const APPLICATION_ID: i64 = 0x414e_4e4c;
@@ -71,16 +73,18 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Opens, or makes, the file in a folder; what is read afterwards is durable.
+    /// Opens, or makes, the file in a folder, unless its WAL is damaged; what is read afterwards is durable.
     pub(super) fn open(folder: &Path) -> Result<Self, JournalError> {
+        wal::check(folder)?;
         let writer = connect(folder)?;
-        prepare_format(&writer)?;
+        let found = prepare_file(&writer)?;
         // A process that was killed after a failed sync leaves frames in the WAL that are in the
-        // operating system's cache and nowhere else; see `SqliteJournal::recover`.
+        // operating system's cache and nowhere else; see `SqliteJournal::recover`. Before anything is
+        // written behind them; see `wal`.
         checkpoint::complete(&writer)?;
+        make_tables(&writer, found)?;
         // SQLite does so for its WAL's name, not for that of a new database file.
-        folder::sync(folder)
-            .map_err(|error| JournalError::Unavailable { reason: Reason::of(&error), source: Some(error.into()) })?;
+        folder::sync(folder).map_err(JournalError::storage)?;
         if let Err(error) = let_shrink(&writer)
             && !checkpoint::is_passing(&error)
         {
@@ -126,16 +130,21 @@ pub(super) fn set_up(connection: &Connection) -> Result<(), JournalError> {
         .map_err(unwritten)
 }
 
-/// Tells the formats apart, and makes the tables that are missing: all in a new file, the later ones in
-/// an older release's. A crash leaves the file as it was, or with all of them: they and the numbers that
-/// name the format come into being in one transaction.
-fn prepare_format(connection: &Connection) -> Result<(), JournalError> {
+/// Tells the formats apart, and sets the file's modes; how many of the schema's tables are there.
+fn prepare_file(connection: &Connection) -> Result<usize, JournalError> {
     let found = tables(connection)?;
     if found == 0 {
         // Before anything is written, or it would take a VACUUM; see `let_shrink`.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(unwritten)?;
     }
     require_wal(connection)?;
+    Ok(found)
+}
+
+/// Makes the tables that are missing: all in a new file, the later ones in an older release's. A crash
+/// leaves the file as it was, or with all of them: they and the numbers that name the format come into
+/// being in one transaction.
+fn make_tables(connection: &Connection, found: usize) -> Result<(), JournalError> {
     if found == SCHEMA.len() {
         return Ok(());
     }

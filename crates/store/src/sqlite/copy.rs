@@ -16,8 +16,8 @@ use std::sync::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
 use super::classify::unwritten;
-use super::connection::{self, FILE_NAME};
-use super::{lock, read};
+use super::connection::{self, FILE_NAME, WAL_NAME};
+use super::{lock, read, wal};
 use crate::folder;
 use crate::journal::{Commit, Journal, JournalError, Reason, Row, StateKind};
 
@@ -30,30 +30,34 @@ const PARTIAL_NAME: &str = "journal.sqlite.partial";
 /// # Errors
 /// - `NotFound`: there is no journal in `from_folder`.
 /// - `Unavailable` with [`Reason::Occupied`]: there is a journal in `to_folder`; it was not touched.
-/// - `Unavailable` else, or `Corrupt`: there is no copy.
+/// - `Corrupt`: the journal is damaged, or its WAL, so that the copy would lack acknowledged commits. There
+///   is no copy.
+/// - `Unavailable` else: there is no copy.
 pub fn copy_journal(from_folder: &Path, to_folder: &Path) -> Result<(), JournalError> {
-    let from = connect(&existing(from_folder)?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let path = existing(from_folder)?;
+    wal::check(from_folder)?;
+    let from = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     require_tables(&from)?;
-    folder::make(to_folder).map_err(failed)?;
+    folder::make(to_folder).map_err(JournalError::storage)?;
     // Absolute, so that SQLite takes no name for a URI.
-    let to_folder = to_folder.canonicalize().map_err(failed)?;
+    let to_folder = to_folder.canonicalize().map_err(JournalError::storage)?;
     let (partial, whole) = (to_folder.join(PARTIAL_NAME), to_folder.join(FILE_NAME));
-    if whole.try_exists().map_err(failed)? {
+    if whole.try_exists().map_err(JournalError::storage)? {
         return Err(JournalError::unavailable(Reason::Occupied));
     }
-    remove(&partial).map_err(failed)?;
-    let made = write_copy(&from, &partial).and_then(|()| fs::rename(&partial, &whole).map_err(failed));
+    folder::remove(&partial).map_err(JournalError::storage)?;
+    let made = write_copy(&from, &partial).and_then(|()| fs::rename(&partial, &whole).map_err(JournalError::storage));
     if made.is_err() {
-        remove(&partial).ok();
+        folder::remove(&partial).ok();
     }
     made?;
-    folder::sync(&to_folder).map_err(failed)
+    folder::sync(&to_folder).map_err(JournalError::storage)
 }
 
 fn write_copy(from: &Connection, partial: &Path) -> Result<(), JournalError> {
-    let name = partial.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    let name = partial.to_str().ok_or_else(|| JournalError::storage(io::ErrorKind::InvalidFilename.into()))?;
     from.execute("VACUUM INTO ?1", [name]).map_err(unwritten)?;
-    File::open(partial).and_then(|file| file.sync_all()).map_err(failed)
+    File::open(partial).and_then(|file| file.sync_all()).map_err(JournalError::storage)
 }
 
 /// A journal that nobody writes to, such as a copy or that of a server that was stopped.
@@ -73,15 +77,16 @@ impl ReadOnlyJournal {
     /// - `Unavailable` with [`Reason::Unclean`]: a crash left commits in the WAL, which SQLite cannot
     ///   take in without writing beside it. [`copy_journal`] can, and its copy can be opened here.
     /// - `Unavailable` else: another program's or a newer release's file, or one that cannot be read.
-    /// - `Corrupt`: the file is not what was written.
+    /// - `Corrupt`: the file or its WAL is not what was written.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         let path = existing(folder)?;
-        let wal_bytes = match fs::metadata(folder.join(format!("{FILE_NAME}-wal"))) {
+        let wal_bytes = match fs::metadata(folder.join(WAL_NAME)) {
             Ok(wal) => wal.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(JournalError::storage(error)),
         };
         if wal_bytes > 0 {
+            wal::check(folder)?;
             return Err(JournalError::unavailable(Reason::Unclean));
         }
         let connection = connect(&immutable(&path)?, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
@@ -115,6 +120,10 @@ impl Journal for ReadOnlyJournal {
         read::floor(&lock(&self.connection))
     }
 
+    fn require_room(&self, _: u64) -> Result<(), JournalError> {
+        Err(JournalError::unavailable(Reason::ReadOnly))
+    }
+
     fn recover(&self) -> Result<(), JournalError> {
         Ok(())
     }
@@ -145,19 +154,7 @@ fn require_tables(connection: &Connection) -> Result<usize, JournalError> {
 
 /// The URI under which SQLite trusts that nobody changes the file, and so needs no files beside it.
 fn immutable(path: &Path) -> Result<PathBuf, JournalError> {
-    let path = path.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    let path = path.to_str().ok_or_else(|| JournalError::storage(io::ErrorKind::InvalidFilename.into()))?;
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Ok(format!("file:{escaped}?immutable=1").into())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn failed(error: io::Error) -> JournalError {
-    let reason = Reason::of(&error);
-    JournalError::Unavailable { reason, source: Some(error.into()) }
 }

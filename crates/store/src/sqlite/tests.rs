@@ -86,6 +86,7 @@ fn an_unsettled_journal_answers_nothing_until_it_has_recovered() {
     check_unavailable(journal.rows(0, 1), Reason::Unsettled);
     check_unavailable(journal.state(StateKind::Setting), Reason::Unsettled);
     check_unavailable(journal.last(), Reason::Unsettled);
+    check_unavailable(journal.require_room(0), Reason::Unsettled);
     journal.recover().unwrap();
     assert_eq!(journal.last().unwrap(), 1);
     journal.commit(&commit(2, 1)).unwrap();

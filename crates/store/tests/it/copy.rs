@@ -153,6 +153,7 @@ fn reading_a_stopped_servers_journal_changes_not_a_byte() {
     let journal = ReadOnlyJournal::open(folder.path()).unwrap();
     assert_eq!(check_whole(&journal), 40);
     check_refused(journal.commit(&commit(41)), Reason::ReadOnly);
+    check_refused(journal.require_room(0), Reason::ReadOnly);
     journal.recover().unwrap();
     drop(journal);
     assert!(files(folder.path()) == before, "a file has changed");

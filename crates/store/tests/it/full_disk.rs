@@ -35,7 +35,7 @@ fn on_a_full_disk_nothing_is_half_stored() {
     let output = run("full_disk::small_disk").unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("test result: ok. 4 passed"), "{text}");
+    assert!(text.contains("test result: ok. 6 passed"), "{text}");
 }
 
 fn on_small_disk(check: impl FnOnce(&Path)) {
@@ -103,6 +103,55 @@ fn small_disk_refuses_a_commit_and_takes_it_once_there_is_room() {
         check_holds(&journal, 0, 2);
         drop(journal);
         check_holds(&SqliteJournal::open(folder).unwrap(), 0, 2);
+    });
+}
+
+/// What a journal's folder has, but for SQLite's own files.
+fn others(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"].contains(&&**name)).collect()
+}
+
+#[test]
+fn small_disk_has_room_only_for_what_a_commit_would_find_room_for() {
+    on_small_disk(|folder| {
+        let mut found = [0, 0];
+        for left_pages in 0..90 {
+            let data = folder.join("data");
+            fs::create_dir(&data).unwrap();
+            let journal = SqliteJournal::open(&data).unwrap();
+            journal.commit(&commit(1, 1000)).unwrap();
+            fill_up(folder, left_pages * 4096);
+            let large = commit(2, 200_000);
+            let room = journal.require_room(large.bytes_max());
+            assert_eq!(others(&data), [""; 0]);
+            found[usize::from(room.is_ok())] += 1;
+            if room.is_ok() {
+                journal.commit(&large).unwrap();
+                check_holds(&journal, 0, 2);
+            } else {
+                check_full(room);
+                check_holds(&journal, 0, 1);
+            }
+            make_room(folder);
+            fs::remove_dir_all(&data).unwrap();
+        }
+        assert!(found[0] >= 200_000 / 4096 && found[1] > 0, "{found:?}");
+    });
+}
+
+#[test]
+fn small_disk_gets_back_what_a_crash_left_of_looking_for_room() {
+    on_small_disk(|folder| {
+        let data = folder.join("data");
+        fs::create_dir(&data).unwrap();
+        drop(SqliteJournal::open(&data).unwrap());
+        fs::write(data.join("journal.sqlite.room"), vec![7; 1_000_000]).unwrap();
+        fill_up(folder, 0);
+        let journal = SqliteJournal::open(&data).unwrap();
+        assert_eq!(others(&data), [""; 0]);
+        journal.commit(&commit(1, 200_000)).unwrap();
+        check_holds(&journal, 0, 1);
     });
 }
 

@@ -20,3 +20,5 @@ mod row_sample;
 mod sqlite;
 mod sqlite_sample;
 mod support;
+mod wal;
+mod wal_image;

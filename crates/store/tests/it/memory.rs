@@ -35,6 +35,7 @@ fn check_refuses_everything(journal: &dyn Journal) {
     check_unavailable(journal.rows(0, 1), Reason::Unsettled);
     check_unavailable(journal.state(StateKind::Key), Reason::Unsettled);
     check_unavailable(journal.last(), Reason::Unsettled);
+    check_unavailable(journal.require_room(0), Reason::Unsettled);
 }
 
 #[track_caller]
@@ -67,6 +68,23 @@ fn an_unavailable_commit_was_not_written_and_can_be_tried_again() {
     check_holds(&journal, 0);
     journal.commit(&commit(1)).unwrap();
     check_holds(&journal, 1);
+}
+
+#[test]
+fn a_commit_beyond_the_room_that_is_left_is_refused() {
+    let journal = MemoryJournal::new();
+    let bytes = commit(1).bytes_max();
+    journal.leave_room(Some(bytes - 1));
+    check_unavailable(journal.require_room(bytes), Reason::FullDisk);
+    check_unavailable(journal.commit(&commit(1)), Reason::FullDisk);
+    check_holds(&journal, 0);
+    journal.require_room(bytes - 1).unwrap();
+    journal.leave_room(Some(bytes));
+    journal.require_room(bytes).unwrap();
+    journal.commit(&commit(1)).unwrap();
+    journal.leave_room(None);
+    journal.require_room(u64::MAX).unwrap();
+    assert_eq!(journal.room_asked_count(), 4);
 }
 
 #[test]

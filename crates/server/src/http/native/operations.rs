@@ -171,8 +171,8 @@ pub(super) fn list_organizations() -> OperationBuilder {
 }
 
 pub(super) fn one_organization() -> OperationBuilder {
-    let operation = guarded("administration", "Shows an organization");
-    refused(answered(operation, "200", "the organization", Some(named("Organization"))), &[404])
+    let operation = guarded("administration", "Shows an organization with what it holds");
+    refused(answered(operation, "200", "the organization", Some(named("ListedOrganization"))), &[404])
 }
 
 pub(super) fn change_organization() -> OperationBuilder {

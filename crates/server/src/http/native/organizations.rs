@@ -1,9 +1,10 @@
 //! `/v1/organizations`: the administration of organizations, by a key for all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use annals_model::{Fault, NewOrganization, Organization, OrganizationPatch, SYSTEM_ORGANIZATION};
+use annals_ledger::Usage;
+use annals_model::{Fault, FaultKind, NewOrganization, Organization, OrganizationPatch, SYSTEM_ORGANIZATION};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -14,11 +15,18 @@ use crate::http::auth::Caller;
 use crate::http::inbound::Inbound;
 use crate::http::{App, auth, body, status};
 
-/// An organization with what it holds.
+/// An organization with what it holds, unless that could not be added up in a query's time.
 #[derive(Serialize)]
 struct Listed<'o> {
     #[serde(flatten)]
     organization: &'o Organization,
+    #[serde(flatten)]
+    held: Option<Held>,
+}
+
+/// What an organization holds.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Held {
     events: u64,
     bytes: u64,
 }
@@ -37,14 +45,8 @@ pub(super) async fn list(app: Arc<App>, inbound: Inbound) -> Result<Response, Fa
     administrator(&app, &inbound)?;
     let paging = Paging::read(&inbound, "organization")?;
     let all = app.ledger.organizations();
-    let usage = body::heavily(ALL, || app.ledger.usage())?;
-    let held: HashMap<&str, (u64, u64)> =
-        usage.iter().map(|usage| (&*usage.organization, (usage.events, usage.bytes))).collect();
-    let listed = all.iter().map(|organization| {
-        // Who has no event has no log yet.
-        let (events, bytes) = held.get(&*organization.id).copied().unwrap_or_default();
-        Listed { organization, events, bytes }
-    });
+    let usage = usage(&app)?;
+    let listed = all.iter().map(|organization| Listed::of(organization, usage.as_deref()));
     let page = paging.page(listed, |listed| &listed.organization.id);
     Ok(status::json(StatusCode::OK, write(&page)))
 }
@@ -54,7 +56,29 @@ pub(super) async fn one(app: Arc<App>, inbound: Inbound) -> Result<Response, Fau
     let [] = inbound.parameters([])?;
     let found = app.ledger.organization(managed(inbound.segment("id")?)?);
     let found = found.ok_or_else(missing)?;
-    Ok(status::json(StatusCode::OK, write(&*found)))
+    let usage = usage(&app)?;
+    Ok(status::json(StatusCode::OK, write(&Listed::of(&found, usage.as_deref()))))
+}
+
+impl<'o> Listed<'o> {
+    /// An organization with its part of what all hold.
+    fn of(organization: &'o Organization, usage: Option<&[Usage]>) -> Listed<'o> {
+        let held = usage.map(|usage| {
+            let found = usage.binary_search_by(|usage| (*usage.organization).cmp(&*organization.id));
+            let found = found.ok().and_then(|at| usage.get(at));
+            // Who has no event has no log yet.
+            found.map_or_else(Held::default, |usage| Held { events: usage.events, bytes: usage.bytes })
+        });
+        Listed { organization, held }
+    }
+}
+
+/// What all organizations hold, ascending by id; none if a query's time is too short to add it up.
+fn usage(app: &App) -> Result<Option<Vec<Usage>>, Fault> {
+    match body::heavily(ALL, || app.ledger.usage()) {
+        Err(fault) if fault.kind == FaultKind::Deadline => Ok(None),
+        usage => usage.map(Some),
+    }
 }
 
 pub(super) async fn change(app: Arc<App>, inbound: Inbound) -> Result<Response, Fault> {
