@@ -1,6 +1,6 @@
 //! Merging of segments whose pages are not what was written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use annals_model::{Filter, Order};
@@ -136,10 +136,10 @@ fn bent(bytes: &[u8], at: PageRef, byte: usize, mask: u8) -> Vec<u8> {
     bytes
 }
 
-/// Remembers which pages were asked for as they are written.
+/// Remembers which pages were asked for as they are written, or as events.
 struct Packing {
     inner: Arc<dyn Source>,
-    packed: Arc<Mutex<Vec<PageRef>>>,
+    packed: Arc<Mutex<BTreeMap<u64, PageRef>>>,
 }
 
 impl Source for Packing {
@@ -148,20 +148,21 @@ impl Source for Packing {
     }
 
     fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.packed.lock().expect("no panic").insert(at.offset, at);
         self.inner.text(at, prefix)
     }
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
-        self.packed.lock().expect("no panic").push(at);
+        self.packed.lock().expect("no panic").insert(at.offset, at);
         self.inner.packed(at)
     }
 }
 
-/// The pages that `read` asks for as they are written.
+/// The pages that `read` asks for as they are written, or as events.
 fn packed(segment: &Segment, read: impl FnOnce(&Segment)) -> Vec<PageRef> {
-    let packed = Arc::default();
+    let packed = Arc::<Mutex<BTreeMap<u64, PageRef>>>::default();
     read(&segment.through(|inner| Arc::new(Packing { inner, packed: Arc::clone(&packed) })));
-    packed.lock().expect("no panic").clone()
+    packed.lock().expect("no panic").values().copied().collect()
 }
 
 #[test]
