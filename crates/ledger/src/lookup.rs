@@ -73,7 +73,7 @@ impl Finder<'_> {
             for at in self.hits(segment, log, &named).map_err(unfound)? {
                 self.deadline.check().map_err(unfound)?;
                 let row = segment.row(at).map_err(unfound)?;
-                if row.log == log && self.shared.event(row.clone()).content()?.id == id {
+                if row.log == log && row.content()?.id == id {
                     return Ok(positions.contains(&row.position).then_some(Found { row }));
                 }
             }
@@ -143,14 +143,7 @@ fn unfound(error: SegmentError) -> Fault {
 pub(crate) fn same_content(stored: &Row, new: &Content) -> Result<(), Fault> {
     let unreadable = || Fault::internal(format!("the seed of the event at position {} can't be read", stored.position));
     let seed = (*stored.secret).try_into().map_err(|_| unreadable())?;
-    let event = Event {
-        organization: Arc::default(),
-        index: stored.index,
-        position: stored.position,
-        time_recorded: stored.time_recorded,
-        canonical: Arc::clone(&stored.canonical),
-    };
-    if root(&event.content()?.canonical(), &seed)? == root(&new.canonical(), &seed)? {
+    if root(&stored.content()?.canonical(), &seed)? == root(&new.canonical(), &seed)? {
         return Ok(());
     }
     Err(Fault::conflict(format!(

@@ -11,7 +11,6 @@ use annals_merkle::{Hash, Seed};
 use annals_model::{
     Appended, Canonical, Content, Fault, FaultKind, Filter, NewEvent, SYSTEM_ORGANIZATION, Time, limits,
 };
-
 use annals_segment::EventId;
 
 use crate::lookup::{Finder, same_content};

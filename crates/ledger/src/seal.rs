@@ -17,8 +17,8 @@
 //! Merging has the same steps without t0, t1 and the trimming. The blobs of the merged segments are
 //! deleted when nobody reads them any more; until then, or after a crash, nobody names them.
 //!
-//! **Invariant:** what is registered was written, synced, opened again, and every page's checksum was
-//! read.
+//! **Invariant:** what is registered was written, synced, and read back: every page, and of the events the same
+//! digest as was made when they were frozen.
 //! **Invariant:** of each size class fewer than [`MERGE_FAN`] sealed segments stay, but for the largest.
 
 use std::collections::VecDeque;
@@ -182,7 +182,9 @@ impl Shared {
                 Ok(merged) => {
                     retired.extend(merged);
                     pause = RETRY_AFTER;
-                    self.merging_trouble.set(None);
+                    if aside.is_empty() {
+                        self.merging_trouble.set(None);
+                    }
                     self.tail.signal.notify();
                 }
                 Err(SealError::Stopping) => return,

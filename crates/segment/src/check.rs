@@ -104,7 +104,7 @@ impl Segment {
             for number in run.rows.clone() {
                 let row = reader.row(number)?;
                 digest = digest.wrapping_add(digest_of(&row));
-                let content = content_of(self, row.clone())?;
+                let content = content_of(self, &row)?;
                 let time = content.time_shown(row.time_recorded);
                 let is_shown = shown.get(number)? == from_time(time);
                 expected.require(is_shown, tables.shown.section, "a time shown is not the event's");

@@ -23,10 +23,10 @@ fn said((log, index, position): (u32, u64, u64), recorded: Time, text: &[u8], se
 }
 
 /// The digest of segments that are merged; of one that was written without, it is made from its events.
-pub(crate) fn merged(segments: &[&Segment]) -> Result<Option<u64>, SegmentError> {
-    segments.iter().try_fold(Some(0_u64), |sum, segment| {
+pub(crate) fn merged(segments: &[&Segment]) -> Result<u64, SegmentError> {
+    segments.iter().try_fold(0, |sum: u64, segment| {
         let digest = segment.footer.digest.map_or_else(|| segment.digest(), Ok)?;
-        Ok(sum.map(|sum| sum.wrapping_add(digest)))
+        Ok(sum.wrapping_add(digest))
     })
 }
 

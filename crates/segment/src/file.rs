@@ -3,8 +3,8 @@
 //!
 //! # Format
 //!
-//! Version 2, to the byte; all numbers little-endian. In version 1 there are no prefixes, all else is the
-//! same:
+//! Version 2, to the byte; all numbers little-endian. In version 1 there are no prefixes and no
+//! digest, all else is the same:
 //!
 //! ```text
 //! file    = header, block…, footer block, trailer

@@ -82,7 +82,7 @@ fn merge(segments: &[Segment], sink: &mut dyn Sink) -> Result<Footer, SegmentErr
         Footer { hash_key: segments.first().map_or(0, |segment| segment.footer.hash_key), ..Footer::default() };
     place(&segments, &plan, &mut footer, sink)?;
     blocks(&segments, &plan, &mut footer, sink)?;
-    footer.digest = digest::merged(&segments)?;
+    footer.digest = Some(digest::merged(&segments)?);
     let moves = || segments.iter().zip(plan.moves.iter().map(Vec::as_slice));
     for (at, of) in DICTIONARIES.into_iter().enumerate() {
         let sources: Vec<(Dictionary, &[u32])> =

@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use annals_model::Time;
+use annals_model::{Content, Event, Fault, Time};
 
 use crate::runs::Run;
 
@@ -22,6 +22,24 @@ pub struct Row {
     pub canonical: Arc<[u8]>,
     /// What is kept with the event and shown to nobody, such as its seed; opaque.
     pub secret: Arc<[u8]>,
+}
+
+impl Row {
+    /// What the event says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Event::content`].
+    pub fn content(&self) -> Result<Content, Fault> {
+        let event = Event {
+            organization: Arc::default(),
+            index: self.index,
+            position: self.position,
+            time_recorded: self.time_recorded,
+            canonical: Arc::clone(&self.canonical),
+        };
+        event.content()
+    }
 }
 
 /// Whose rows are searched.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use annals_model::{Content, Event, Field, Filter, Pattern, Time, TimeRange};
+use annals_model::{Content, Field, Filter, Pattern, Time, TimeRange};
 
 use crate::columns::{ColumnReader, from_time, to_time};
 use crate::dictionary::Dictionary;
@@ -295,7 +295,7 @@ impl<'s> Step<'s> {
     fn read(&self, segment: &Segment, field: Field, patterns: &[Pattern], set: &mut Set) -> Result<(), SegmentError> {
         let mut reader = RowReader::new(segment);
         set.retain(|row| {
-            let content = content_of(segment, reader.row(row)?)?;
+            let content = content_of(segment, &reader.row(row)?)?;
             let value = id_of(&content, field);
             let has = value.is_some_and(|value| patterns.iter().any(|pattern| pattern.matches(value)));
             Ok(has != self.out)
@@ -318,7 +318,7 @@ fn rows_of_ids(segment: &Segment, field: Field, exact: &[&str], set: &Set) -> Re
     let mut reader = RowReader::new(segment);
     let mut rows = Vec::with_capacity(candidates.len());
     for row in candidates {
-        let content = content_of(segment, reader.row(row)?)?;
+        let content = content_of(segment, &reader.row(row)?)?;
         if id_of(&content, field).is_some_and(|have| exact.contains(&have)) {
             rows.push(row);
         }
@@ -334,17 +334,10 @@ fn id_of(content: &Content, field: Field) -> Option<&str> {
     if field == Field::Id { Some(&content.id) } else { content.request.id.as_deref() }
 }
 
-pub(crate) fn content_of(segment: &Segment, row: Row) -> Result<Content, SegmentError> {
-    let event = Event {
-        organization: "".into(),
-        index: row.index,
-        position: row.position,
-        time_recorded: row.time_recorded,
-        canonical: row.canonical,
-    };
+pub(crate) fn content_of(segment: &Segment, row: &Row) -> Result<Content, SegmentError> {
     let table = &segment.footer.tables.blocks;
     let page = table.entries.first().map(|entry| entry.page).unwrap_or_default();
-    event.content().map_err(|_| SegmentError::corrupt(table.section, page, "an event can't be read"))
+    row.content().map_err(|_| SegmentError::corrupt(table.section, page, "an event can't be read"))
 }
 
 /// The values of the statuses within the filter's bounds.

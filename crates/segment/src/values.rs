@@ -53,7 +53,7 @@ impl Rows {
     fn count_ids(&self, segment: &Segment, field: Field, mut each: impl FnMut(&str, u64)) -> Result<(), SegmentError> {
         let mut reader = RowReader::new(segment);
         self.set().each(|row| {
-            let content = content_of(segment, reader.row(row)?)?;
+            let content = content_of(segment, &reader.row(row)?)?;
             let value = if field == Field::Id { Some(&content.id) } else { content.request.id.as_ref() };
             if let Some(value) = value {
                 each(value, 1);

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use annals_store::{BlobError, Blobs, DataLock, MemoryBlobs, ObjectBlobs};
 use anyhow::{Context, bail};
 
-/// What the journal consists of where a crash left it; a third file is made anew whenever it is opened.
-const JOURNAL_FILES: [&str; 2] = ["journal.sqlite", "journal.sqlite-wal"];
 /// Where sealed segments lie.
 const SEGMENTS: &str = "segments";
 /// What is in the folder of a backup until it is whole.
@@ -93,13 +91,6 @@ pub(crate) fn sync_above(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
-}
-
-/// Copies what the files of a journal that nobody is using hold, into files that can be written to.
-pub(crate) fn copy_journal_files(data: &Path, to: &Path) -> io::Result<()> {
-    JOURNAL_FILES.iter().try_for_each(|name| {
-        io::copy(&mut fs::File::open(data.join(name))?, &mut fs::File::create(to.join(name))?).map(drop)
-    })
 }
 
 /// Where a data folder's sealed segments lie.

@@ -34,7 +34,7 @@ use classify::{at_commit, unwritten};
 use connection::Connections;
 
 pub use checkpoint::CheckpointStatus;
-pub use copy::{ReadOnlyJournal, copy_journal};
+pub use copy::{ReadOnlyJournal, copy_journal, copy_journal_files};
 
 /// What a commit adds to the WAL beside its payload and its changes, roughly: a leaf of a table, pages above,
 /// and the rest of the last page.

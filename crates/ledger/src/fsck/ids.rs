@@ -8,7 +8,6 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use annals_model::Event;
 use annals_segment::{EventId, Row, SegmentError};
 
 use super::Check;
@@ -40,14 +39,7 @@ impl Shelved {
 
 /// The id of a sealed event, if it can be read.
 fn id_of(row: &Row) -> Option<String> {
-    let event = Event {
-        organization: Arc::default(),
-        index: row.index,
-        position: row.position,
-        time_recorded: row.time_recorded,
-        canonical: Arc::clone(&row.canonical),
-    };
-    event.content().ok().map(|content| content.id)
+    row.content().ok().map(|content| content.id)
 }
 
 /// An id by its hash: the hash, the log, the place of the segment, the row.

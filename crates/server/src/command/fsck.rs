@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use annals_ledger::{Finding, Progress, Summary, fsck};
-use annals_store::{DataLock, JournalError, LockError, ReadOnlyJournal, Reason, copy_journal};
+use annals_store::{DataLock, JournalError, LockError, ReadOnlyJournal, Reason, copy_journal, copy_journal_files};
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 use tempfile::TempDir;
@@ -144,7 +144,7 @@ fn journal(data: &Path) -> anyhow::Result<(ReadOnlyJournal, Option<TempDir>)> {
             let copy = tempfile::Builder::new().prefix("annals-fsck-").tempdir();
             let copy = copy.context("can't make a folder for a copy of the journal: TMPDIR says where")?;
             let uncopied = || format!("can't copy the journal in {} to {}", data.display(), copy.path().display());
-            data::copy_journal_files(data, copy.path()).with_context(uncopied)?;
+            copy_journal_files(data, copy.path()).with_context(uncopied)?;
             let whole = copy.path().join("whole");
             copy_journal(copy.path(), &whole).with_context(unread)?;
             Ok((ReadOnlyJournal::open(&whole).with_context(unread)?, Some(copy)))

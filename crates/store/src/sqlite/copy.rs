@@ -54,6 +54,17 @@ pub fn copy_journal(from_folder: &Path, to_folder: &Path) -> Result<(), JournalE
     folder::sync(&to_folder).map_err(JournalError::storage)
 }
 
+/// Copies the files of a journal that nobody is using as they are, into a folder where SQLite can write beside
+/// them: the file and its WAL, as the third is made anew whenever they are opened.
+///
+/// # Errors
+/// What the system answers; a part of a file may be there.
+pub fn copy_journal_files(from_folder: &Path, to_folder: &Path) -> io::Result<()> {
+    [FILE_NAME, WAL_NAME].iter().try_for_each(|name| {
+        io::copy(&mut File::open(from_folder.join(name))?, &mut File::create(to_folder.join(name))?).map(drop)
+    })
+}
+
 fn write_copy(from: &Connection, partial: &Path) -> Result<(), JournalError> {
     let name = partial.to_str().ok_or_else(|| JournalError::storage(io::ErrorKind::InvalidFilename.into()))?;
     from.execute("VACUUM INTO ?1", [name]).map_err(unwritten)?;
