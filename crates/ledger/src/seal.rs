@@ -38,7 +38,7 @@ use crate::freeze::{Guard, run_to_merge};
 use crate::health::Trouble;
 use crate::queue::Job;
 use crate::sealed::{Descriptor, Sealed};
-use crate::{SEAL_ROWS, Shared, heads};
+use crate::{SEAL_ROWS, Shared, heads, sealed};
 
 /// Neighbours of one size class that are merged into one of the next.
 const MERGE_FAN: usize = 16;
@@ -206,19 +206,27 @@ impl Shared {
     /// Which of a run of sealed segments are not merged again before the next start: those that are damaged, so
     /// that the others are merged without them; or all, if each is whole by itself.
     fn unmergeable(&self, run: Range<usize>) -> Vec<String> {
-        let view = self.tail.view();
-        let run = view.sealed.get(run).unwrap_or_default();
+        let run = self.sealed(run);
+        let pages = sealed::pages_read_once();
         // Where one is damaged is told by its source.
-        let is_damaged = |sealed: &&Arc<Sealed>| matches!(sealed.whole().verify(), Err(SegmentError::Corrupt { .. }));
+        let is_damaged =
+            |sealed: &&Arc<Sealed>| matches!(sealed.whole(&pages).verify(), Err(SegmentError::Corrupt { .. }));
         let damaged: Vec<String> = run.iter().filter(is_damaged).map(|sealed| sealed.name.clone()).collect();
         if damaged.is_empty() { run.iter().map(|sealed| sealed.name.clone()).collect() } else { damaged }
     }
 
+    /// Some of the sealed segments, and nothing else of the view: all of it would keep fresh and frozen events in
+    /// memory for as long as merging takes.
+    fn sealed(&self, run: Range<usize>) -> Vec<Arc<Sealed>> {
+        self.tail.view().sealed.get(run).unwrap_or_default().to_vec()
+    }
+
     fn seal(&self, mark: &Mark) -> Result<(), SealError> {
-        let view = self.tail.view();
-        let frozen: Vec<Segment> =
-            view.frozen.iter().take_while(|segment| segment.positions().end <= mark.position).cloned().collect();
-        let begin = view.sealed_until();
+        let (begin, frozen) = {
+            let view = self.tail.view();
+            let before = view.frozen.iter().take_while(|segment| segment.positions().end <= mark.position);
+            (view.sealed_until(), before.cloned().collect::<Vec<Segment>>())
+        };
         let from = frozen.first().map_or(mark.position, |segment| segment.positions().start);
         let until = frozen.last().map_or(begin, |segment| segment.positions().end);
         // What is trimmed is what was sealed: nothing else has a copy of it.
@@ -250,9 +258,9 @@ impl Shared {
 
     /// Merges neighbours; gives those that were.
     fn merge_sealed(&self, run: Range<usize>) -> Result<Vec<Arc<Sealed>>, SealError> {
-        let view = self.tail.view();
-        let neighbours = view.sealed.get(run.clone()).unwrap_or_default();
-        let whole: Vec<Segment> = neighbours.iter().map(|sealed| sealed.whole()).collect();
+        let neighbours = self.sealed(run.clone());
+        let pages = sealed::pages_read_once();
+        let whole: Vec<Segment> = neighbours.iter().map(|sealed| sealed.whole(&pages)).collect();
         let merged = self.write(&whole)?;
         self.reach("merge.written");
         let mut changes = vec![put(StateKind::Segment, &merged.name, merged.descriptor.to_bytes())];
@@ -267,7 +275,7 @@ impl Shared {
             view.sealed.splice(run, [merged]);
             view
         });
-        Ok(neighbours.to_vec())
+        Ok(neighbours)
     }
 
     /// t2: writes segments into one blob, opens it, and reads it back.
@@ -302,7 +310,9 @@ impl Shared {
             return Err(error.into());
         }
         let descriptor = Descriptor::of(&written, segments);
-        let opened = self.shelf.open(&name, descriptor).and_then(|opened| opened.whole().verify().map(|()| opened));
+        let pages = sealed::pages_read_once();
+        let opened =
+            self.shelf.open(&name, descriptor).and_then(|opened| opened.whole(&pages).verify().map(|()| opened));
         if opened.is_err() {
             self.shelf.discard(name);
         }

@@ -143,20 +143,25 @@ impl Sealed {
         &self.segment
     }
 
-    /// The segment for whoever reads all of it once, through a small cache of its own.
-    pub(crate) fn whole(&self) -> Segment {
-        let cache = Arc::new(PageCache::new(READ_ONCE_BYTES));
+    /// The segment for whoever reads all of it once, through a cache of their own.
+    pub(crate) fn whole(&self, cache: &Arc<PageCache>) -> Segment {
+        let cache = Arc::clone(cache);
         self.whole.through(|inner| Arc::new(Cached { blob: self.blob, inner, cache }))
     }
+}
+
+/// The cache of whoever reads all of some segments once.
+pub(crate) fn pages_read_once() -> Arc<PageCache> {
+    Arc::new(PageCache::new(READ_ONCE_BYTES))
 }
 
 fn hex(checksum: u64) -> String {
     format!("{checksum:016x}")
 }
 
-/// The cache of whoever reads all of a segment once: enough for the pages that all its sections are read
-/// by at the same time.
-const READ_ONCE_BYTES: usize = 4 * 1024 * 1024;
+/// The cache of whoever reads all of some segments once: enough for the pages that are read at the same time,
+/// also where as many segments as are ever merged are.
+const READ_ONCE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A blob as a segment reads it.
 struct Blob {

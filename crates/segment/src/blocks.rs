@@ -19,7 +19,7 @@ use crate::codec::Codec;
 use crate::error::number;
 use crate::page::{Form, PAGE_BYTES_MAX, Packed, PageRef, Sink, Source};
 use crate::prefix;
-use crate::table::{Table, TableBuilder};
+use crate::table::{Root, Table, TableBuilder};
 
 /// Text of one block, in bytes, from which on it is closed.
 pub(crate) const BLOCK_TEXT_BYTES: usize = 16 * 1024;
@@ -61,6 +61,7 @@ pub(crate) struct BlocksReader<'s> {
     source: &'s dyn Source,
     rows: u32,
     last: Option<Decoded>,
+    root: Option<Root>,
 }
 
 /// Where a block lies.
@@ -195,7 +196,7 @@ impl BlocksBuilder {
 impl<'s> BlocksReader<'s> {
     /// Reads the blocks of so many rows.
     pub(crate) fn new(table: &'s Table, prefixes: &'s Table, source: &'s dyn Source, rows: u32) -> BlocksReader<'s> {
-        BlocksReader { table, prefixes, source, rows, last: None }
+        BlocksReader { table, prefixes, source, rows, last: None, root: None }
     }
 
     /// A block's content.
@@ -218,7 +219,7 @@ impl<'s> BlocksReader<'s> {
         let decoded = match self.last.take() {
             Some(decoded) if decoded.holds(row) => decoded,
             _ => {
-                let entry = self.table.find(self.source, row.into())?.filter(|_| row < self.rows);
+                let entry = self.table.find_by(&mut self.root, self.source, row.into())?.filter(|_| row < self.rows);
                 let entry = entry.ok_or(missing)?;
                 let raw = self.read(entry.page)?;
                 let decoded = self.decoded(u32::try_from(entry.key).unwrap_or(u32::MAX), entry.page, raw)?;

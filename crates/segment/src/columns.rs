@@ -13,7 +13,7 @@ use annals_model::Time;
 use crate::SegmentError;
 use crate::codec::widened;
 use crate::page::{Column, Form, PageRef, Sink, Source};
-use crate::table::{Table, TableBuilder};
+use crate::table::{Root, Table, TableBuilder};
 
 /// Rows of one page.
 pub(crate) const COLUMN_ROWS: u32 = 8_192;
@@ -37,6 +37,7 @@ pub(crate) struct ColumnReader<'s> {
     width: u8,
     /// Pages by their number, each in the place of its lowest bits.
     remembered: [Option<Page>; REMEMBERED],
+    root: Option<Root>,
 }
 
 /// A page, as it is remembered.
@@ -104,7 +105,7 @@ impl ColumnBuilder {
 impl<'s> ColumnReader<'s> {
     /// Reads a column of numbers of so many bytes.
     pub(crate) fn new(table: &'s Table, source: &'s dyn Source, width: u8) -> ColumnReader<'s> {
-        ColumnReader { table, source, width, remembered: [const { None }; REMEMBERED] }
+        ColumnReader { table, source, width, remembered: [const { None }; REMEMBERED], root: None }
     }
 
     /// A row's number.
@@ -178,7 +179,10 @@ impl<'s> ColumnReader<'s> {
         let slot = self.remembered.get_mut(number as usize % REMEMBERED).ok_or(missing.clone())?;
         if slot.as_ref().is_none_or(|page| page.number != number) {
             let first = u64::from(number) * u64::from(COLUMN_ROWS);
-            let entry = table.find(source, first)?.filter(|entry| entry.key == first).ok_or(missing.clone())?;
+            let entry = table
+                .find_by(&mut self.root, source, first)?
+                .filter(|entry| entry.key == first)
+                .ok_or(missing.clone())?;
             let raw = table.read(source, entry.page)?;
             *slot = Some(Page { number, at: entry.page, raw });
         }
@@ -191,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::file::testing::{Anything, everywhere};
+    use crate::file::testing::{Anything, Counting, everywhere};
 
     fn build(sink: &mut dyn Sink, width: u8, near: bool, values: &[u64]) -> Table {
         let mut column = ColumnBuilder::new("numbers", width, near);
@@ -275,26 +279,26 @@ mod tests {
     }
 
     #[test]
-    fn a_span_of_a_large_column_is_found_in_few_pages() {
-        struct Counting(Arc<dyn Source>, std::sync::atomic::AtomicUsize);
-        impl Source for Counting {
-            fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
-                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                self.0.page(at)
-            }
-            fn text(&self, at: PageRef, prefix: &crate::Prefixes) -> Result<Arc<[u8]>, SegmentError> {
-                self.0.text(at, prefix)
-            }
-            fn packed(&self, at: PageRef) -> Result<crate::page::Packed, SegmentError> {
-                self.0.packed(at)
-            }
+    fn rows_far_apart_are_found_with_one_reading_of_a_deep_table() {
+        let naive = values(1_000_000, 4, 1);
+        let (table, source) = everywhere(|sink| build(sink, 4, true, &naive)).remove(0);
+        assert!(table.deep, "a table of {} pages", table.pages);
+        let counting = Counting::new(source);
+        let mut reader = ColumnReader::new(&table, &counting, 4);
+        for row in (0..1_000_000).step_by(10_000) {
+            assert_eq!(reader.get(row).expect("there"), u64::from(row));
         }
+        assert_eq!(counting.pages(), 1 + 100);
+    }
+
+    #[test]
+    fn a_span_of_a_large_column_is_found_in_few_pages() {
         let naive = values(500_000, 8, 3);
         let (table, source) = everywhere(|sink| build(sink, 8, true, &naive)).remove(0);
-        let counting = Counting(source, 0.into());
+        let counting = Counting::new(source);
         let mut reader = ColumnReader::new(&table, &counting, 8);
         assert_eq!(reader.partition(&(0..500_000), |value| value < 999_999).expect("there"), 333_333);
-        let pages = counting.1.into_inner();
+        let pages = counting.pages();
         assert!(pages <= 7, "{pages} of 62");
     }
 }

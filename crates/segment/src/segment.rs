@@ -357,6 +357,7 @@ pub(crate) struct RowReader<'s> {
     position: ColumnReader<'s>,
     recorded: ColumnReader<'s>,
     blocks: BlocksReader<'s>,
+    runs: RunsReader<'s>,
     run: Option<Run>,
 }
 
@@ -367,6 +368,7 @@ impl<'s> RowReader<'s> {
             position: segment.positions_column(),
             recorded: segment.recorded_column(),
             blocks: segment.blocks(),
+            runs: segment.runs(),
             run: None,
         }
     }
@@ -377,7 +379,7 @@ impl<'s> RowReader<'s> {
         }
         let run = match self.run.take() {
             Some(run) if run.rows.contains(&row) => run,
-            _ => self.segment.runs().at(row)?,
+            _ => self.runs.at(row)?,
         };
         let position = self.position.get(row)?;
         let time_recorded = to_time(self.recorded.get(row)?);

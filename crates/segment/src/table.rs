@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** keys ascend strictly.
 
+use std::sync::Arc;
+
 use crate::SegmentError;
 use crate::page::{Form, PAGE_BYTES_MAX, PageRef, Sink, Source};
 
@@ -32,6 +34,13 @@ pub(crate) struct Table {
     /// Whether the entries below are of pages of the table itself.
     pub(crate) deep: bool,
     pub(crate) entries: Box<[Entry]>,
+}
+
+/// A page of a table itself, as whoever looks up one key after another remembers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    at: PageRef,
+    raw: Arc<[u8]>,
 }
 
 /// A table in the making.
@@ -108,12 +117,29 @@ impl Table {
     ///
     /// What the source says.
     pub(crate) fn find(&self, source: &dyn Source, key: u64) -> Result<Option<Entry>, SegmentError> {
+        self.find_by(&mut None, source, key)
+    }
+
+    /// The same, given the page of the table that the key before was found in.
+    ///
+    /// # Errors
+    ///
+    /// What the source says.
+    pub(crate) fn find_by(
+        &self,
+        root: &mut Option<Root>,
+        source: &dyn Source,
+        key: u64,
+    ) -> Result<Option<Entry>, SegmentError> {
         let at = self.entries.partition_point(|entry| entry.key <= key);
         let Some(entry) = at.checked_sub(1).and_then(|at| self.entries.get(at)).copied() else { return Ok(None) };
         if !self.deep {
             return Ok(Some(entry));
         }
-        let raw = self.read(source, entry.page)?;
+        let Root { raw, .. } = match root.take() {
+            Some(known) if known.at == entry.page => root.insert(known),
+            _ => root.insert(Root { at: entry.page, raw: self.read(source, entry.page)? }),
+        };
         let of = |at: usize| raw.get(at * ENTRY_BYTES..).and_then(Entry::of_bytes);
         let (mut from, mut until) = (0, raw.len() / ENTRY_BYTES);
         while from < until {
@@ -150,7 +176,7 @@ impl Table {
     /// # Errors
     ///
     /// What the source says.
-    pub(crate) fn read(&self, source: &dyn Source, page: PageRef) -> Result<std::sync::Arc<[u8]>, SegmentError> {
+    pub(crate) fn read(&self, source: &dyn Source, page: PageRef) -> Result<Arc<[u8]>, SegmentError> {
         source.page(page).map_err(|error| error.in_section(self.section))
     }
 

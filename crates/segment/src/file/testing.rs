@@ -1,5 +1,7 @@
 //! A segment's pages in memory and in a file of bytes, for tests of what is written in them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::memory::MemoryPages;
 
@@ -53,5 +55,41 @@ impl Source for Anything {
 
     fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
         Err(SegmentError::corrupt("a page", at, "there is none"))
+    }
+}
+
+/// Counts how many pages are read.
+pub(crate) struct Counting {
+    inner: Arc<dyn Source>,
+    pages: AtomicUsize,
+}
+
+impl Counting {
+    pub(crate) fn new(inner: Arc<dyn Source>) -> Counting {
+        Counting { inner, pages: AtomicUsize::new(0) }
+    }
+
+    /// How many were, so far.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    fn inner(&self) -> &dyn Source {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        &*self.inner
+    }
+}
+
+impl Source for Counting {
+    fn page(&self, at: PageRef) -> Result<Arc<[u8]>, SegmentError> {
+        self.inner().page(at)
+    }
+
+    fn text(&self, at: PageRef, prefix: &Prefixes) -> Result<Arc<[u8]>, SegmentError> {
+        self.inner().text(at, prefix)
+    }
+
+    fn packed(&self, at: PageRef) -> Result<Packed, SegmentError> {
+        self.inner().packed(at)
     }
 }
