@@ -61,7 +61,10 @@ impl Ledger {
     ///
     /// Invalid or limit for what is asked, not found for its organization; nothing was stored.
     pub async fn create_key(&self, new: NewKey, id: String, hash_hex: String, by: Actor) -> Result<ApiKey, Fault> {
-        let new = new.accept()?;
+        let (new, now) = (new.accept()?, self.shared.clock.now());
+        if new.expires.is_some_and(|expires| expires <= now) {
+            return Err(Fault::invalid("expires is past: the key would never be good").at_member("expires"));
+        }
         let key = ApiKey {
             id,
             organization: new.organization,
@@ -71,7 +74,7 @@ impl Ledger {
             expires: new.expires,
             rate_per_s: new.rate_per_s,
             hash: hash_hex,
-            time_created: self.shared.clock.now(),
+            time_created: now,
         };
         self.administer(What::CreateKey(key.clone()), by).await?;
         Ok(key)

@@ -15,8 +15,8 @@ use crate::search::{Part, Wanted};
 use crate::{Ledger, Shared};
 
 /// Lengths of buckets that people can read, in milliseconds: up to a year of 52 weeks; longer ones are
-/// whole such years.
-const INTERVALS_MS: [i64; 35] = [
+/// 2, 5, 10, 20, 50 and so on of these.
+const INTERVALS_MS: [i64; 36] = [
     1,
     2,
     5,
@@ -49,6 +49,7 @@ const INTERVALS_MS: [i64; 35] = [
     WEEK_MS,
     2 * WEEK_MS,
     4 * WEEK_MS,
+    8 * WEEK_MS,
     13 * WEEK_MS,
     26 * WEEK_MS,
     YEAR_MS,
@@ -205,7 +206,9 @@ impl Plan {
             last.us().div_euclid(interval_us).saturating_sub(first.us().div_euclid(interval_us)).saturating_add(1)
         };
         let fits = |interval_us: &i64| count(*interval_us) <= at_most;
-        let years = (1..).map(|years: i64| years.saturating_mul(years).saturating_mul(YEAR_MS * MS_US));
+        let tens = (0..).map(|power| 10_i64.saturating_pow(power));
+        let years =
+            tens.flat_map(|ten| [2, 5, 10].map(|step| ten.saturating_mul(step).saturating_mul(YEAR_MS * MS_US)));
         let intervals = INTERVALS_MS.into_iter().map(|ms| ms * MS_US).chain(years);
         let interval_us = intervals.into_iter().find(fits).unwrap_or(YEAR_MS * MS_US);
         Plan {
@@ -275,6 +278,10 @@ mod tests {
         assert_eq!(plan(0, 60, 60), (0, 2, 31));
         assert_eq!(plan(30, 3_599 + 30, 60), (0, 120, 31));
         assert_eq!(plan(-86_400, 86_399, 2), (-86_400, 86_400, 2));
+        // A year in 12, five years in 60 and in 5.
+        assert_eq!(plan(1_735_689_600, 1_767_225_599, 12).1, 56 * 86_400);
+        assert_eq!(plan(1_577_836_800, 1_735_689_599, 60).1, 56 * 86_400);
+        assert_eq!(plan(1_577_836_800, 1_735_689_599, 5).1, 2 * 364 * 86_400);
         let (_, interval_s, count) = plan(-62_135_596_800, 253_402_207_200, 60);
         assert!(count <= 60 && interval_s % 604_800 == 0);
     }

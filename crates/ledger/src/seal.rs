@@ -253,6 +253,7 @@ impl Shared {
             view.sealed.extend(sealed.map(Arc::new));
             view
         });
+        tracing::info!(events = frozen.iter().map(|segment| u64::from(segment.len())).sum::<u64>(), "sealed");
         Ok(())
     }
 
@@ -275,6 +276,7 @@ impl Shared {
             view.sealed.splice(run, [merged]);
             view
         });
+        tracing::info!(segments = neighbours.len(), "merged sealed segments");
         Ok(neighbours)
     }
 

@@ -18,7 +18,7 @@ pub struct Time(i64);
 
 /// Why a text is not an instant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a time such as 2026-11-20T09:46:08.123456Z")]
+#[error("is not a time such as 2026-11-20T09:46:08.123456Z, from the year 1 to 9999-12-30")]
 pub struct TimeError;
 
 impl Time {

@@ -46,7 +46,7 @@ const SEAL_EVENTS: u64 = annals_ledger::SEAL_EVENTS;
 /// The fewest characters of an administrator's key: in hex, 128 bits that nobody can guess.
 const ADMIN_KEY_CHARACTERS_MIN: usize = 32;
 /// Appends are refused from [`limits::UNSEALED_EVENTS_MAX`] on: while so many are sealed, as many can come.
-const SEAL_EVENTS_MAX: u64 = limits::UNSEALED_EVENTS_MAX / 2;
+pub(crate) const SEAL_EVENTS_MAX: u64 = limits::UNSEALED_EVENTS_MAX / 2;
 
 /// The administrator's key.
 #[derive(Clone, PartialEq, Eq)]

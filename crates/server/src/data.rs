@@ -7,14 +7,22 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::park_timeout;
+use std::time::Duration;
 
-use annals_store::{BlobError, Blobs, DataLock, MemoryBlobs, ObjectBlobs};
+use annals_store::{BlobError, Blobs, DataLock, LockError, MemoryBlobs, ObjectBlobs, has_journal};
 use anyhow::{Context, bail};
 
 /// Where sealed segments lie.
 const SEGMENTS: &str = "segments";
 /// What is in the folder of a backup until it is whole.
 pub(crate) const PARTIAL: &str = "partial";
+
+/// How often a folder that somebody uses is asked for again, as a server that was killed gives it back only when
+/// the system has taken it apart, …
+const LOCK_ATTEMPTS: usize = 20;
+/// … and how long after the time before.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes a data folder if it is not there, for its owner alone, and takes it.
 ///
@@ -24,7 +32,30 @@ pub(crate) const PARTIAL: &str = "partial";
 pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
     make_folder(data).with_context(|| format!("can't make the data folder {}", data.display()))?;
     check_whole(data)?;
-    Ok(DataLock::acquire(data)?)
+    let mut lock = DataLock::acquire(data);
+    for _ in 1..LOCK_ATTEMPTS {
+        if !matches!(lock, Err(LockError::Held { .. })) {
+            break;
+        }
+        // It may end early, for no reason.
+        park_timeout(LOCK_PAUSE);
+        lock = DataLock::acquire(data);
+    }
+    let lock = lock?;
+    // A new journal would be none of theirs.
+    if !has_journal(data) && has_segments(data) {
+        bail!(
+            "the journal of {} is empty or gone, and its segments are there: stop, keep a copy of the folder as it is, \
+             and restore a backup, or the files journal.sqlite and journal.sqlite-wal; nothing was written",
+            data.display()
+        );
+    }
+    Ok(lock)
+}
+
+/// Whether something was ever sealed in a folder, as far as can be seen.
+fn has_segments(data: &Path) -> bool {
+    read_segments(data).and_then(|blobs| blobs.list()).is_ok_and(|list| !list.is_empty())
 }
 
 /// Keeps servers off a data folder that is there, to read it; it may be a read-only one.
@@ -34,6 +65,10 @@ pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
 /// If it is not there, a server is using it, or it is no whole one.
 pub(crate) fn take_to_read(data: &Path) -> anyhow::Result<DataLock> {
     check_whole(data)?;
+    // To take it a file is made, and only in a data folder.
+    if !has_journal(data) && !has_segments(data) {
+        bail!("{} is no data folder: there is no journal in it, and no segment", data.display());
+    }
     Ok(DataLock::acquire_shared(data)?)
 }
 
@@ -42,6 +77,7 @@ pub(crate) fn check_whole(data: &Path) -> anyhow::Result<()> {
     let unread = || format!("can't read {}", data.display());
     match fs::metadata(data) {
         Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => bail!("{} is a file, and no data folder", data.display()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(unread),
         _ => bail!("there is no data folder {}", data.display()),
     }
@@ -145,6 +181,8 @@ mod tests {
         let data = folder.path().join("data");
         assert!(take_to_read(&data).is_err());
         drop(make(&data).expect("is made"));
+        assert!(take_to_read(&data).is_err(), "nothing is in it");
+        fs::write(data.join("journal.sqlite"), "a journal").expect("is written");
         drop(take_to_read(&data).expect("is there"));
         fs::create_dir(data.join(PARTIAL)).expect("is made");
         for refused in [make(&data), take_to_read(&data)] {

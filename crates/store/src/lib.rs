@@ -23,4 +23,4 @@ pub use journal::{
 };
 pub use lock::{DataLock, LockError};
 pub use memory::{Fault, MemoryJournal};
-pub use sqlite::{CheckpointStatus, ReadOnlyJournal, SqliteJournal, copy_journal, copy_journal_files};
+pub use sqlite::{CheckpointStatus, ReadOnlyJournal, SqliteJournal, copy_journal, copy_journal_files, has_journal};

@@ -19,6 +19,7 @@ mod connection;
 mod copy;
 mod read;
 mod room;
+mod state;
 mod trim;
 mod wal;
 
@@ -34,7 +35,7 @@ use classify::{at_commit, unwritten};
 use connection::Connections;
 
 pub use checkpoint::CheckpointStatus;
-pub use copy::{ReadOnlyJournal, copy_journal, copy_journal_files};
+pub use copy::{ReadOnlyJournal, copy_journal, copy_journal_files, has_journal};
 
 /// What a commit adds to the WAL beside its payload and its changes, roughly: a leaf of a table, pages above,
 /// and the rest of the last page.
@@ -164,7 +165,7 @@ impl Journal for SqliteJournal {
     }
 
     fn state(&self, kind: StateKind) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
-        self.read(|connection| read::state(connection, kind))
+        self.read(|connection| state::entries(connection, kind))
     }
 
     fn last(&self) -> Result<u64, JournalError> {
@@ -270,15 +271,8 @@ fn fill(connection: &Connection, commit: &Commit) -> Result<(), JournalError> {
         .map_err(unwritten)?;
     for change in &commit.changes {
         match change {
-            Change::Put { kind, key, value } => connection
-                .prepare_cached(
-                    "INSERT INTO journal_state (kind, key, value) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
-                )
-                .and_then(|mut put| put.execute(params![kind.name(), key, value])),
-            Change::Delete { kind, key } => connection
-                .prepare_cached("DELETE FROM journal_state WHERE kind = ?1 AND key = ?2")
-                .and_then(|mut delete| delete.execute(params![kind.name(), key])),
+            Change::Put { kind, key, value } => state::put(connection, *kind, key, value),
+            Change::Delete { kind, key } => state::delete(connection, *kind, key),
         }
         .map_err(unwritten)?;
     }

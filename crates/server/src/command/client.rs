@@ -15,7 +15,9 @@ pub(crate) struct Connection {
     #[arg(long, env = "ANNALS_URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
     pub(crate) url: String,
     /// An API key
-    #[arg(long, env = "ANNALS_KEY", hide_env_values = true, value_parser = parse_key)]
+    // The default is none, and refused with what to do about it.
+    #[arg(long, env = "ANNALS_KEY", hide_env_values = true, default_value = "", hide_default_value = true,
+          value_parser = parse_key)]
     pub(crate) key: String,
 }
 
@@ -30,8 +32,11 @@ pub(crate) fn parse_url(text: &str) -> Result<String, String> {
 
 /// Reads a key; what a header can't carry is no key.
 pub(crate) fn parse_key(text: &str) -> Result<String, String> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("is empty or holds a character that no key has".to_owned());
+    if text.is_empty() {
+        return Err("there is no key: give one with --key, or in ANNALS_KEY".to_owned());
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it holds a character that no key has".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, SEAL_EVENTS_MAX};
 
 /// Run the server until SIGTERM or SIGINT
 ///
@@ -25,8 +25,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB")]
     cache_mib: Option<usize>,
     /// Events after which what was recorded moves from the journal into a sealed segment; fewer need less
-    /// memory and a shorter start, and more merging [default: 262144]
-    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// memory and a shorter start, and more merging; at most 524288 [default: 262144]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..=SEAL_EVENTS_MAX))]
     seal_events: Option<u64>,
     /// A file of settings
     #[arg(long, value_name = "FILE")]

@@ -200,7 +200,7 @@ impl Caller {
         dialect: Option<&str>,
     ) -> Result<Arc<Organization>, Fault> {
         let Some(named) = named else {
-            let what = "the key is for all organizations: say which one is meant by the parameter organization";
+            let what = "the key is for all organizations: say which one is meant by organization=, or --organization";
             return Err(match dialect {
                 Some(_) => Fault::forbidden(what),
                 None => Fault::invalid(what).at_member("organization"),

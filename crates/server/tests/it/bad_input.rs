@@ -184,8 +184,9 @@ async fn a_key_that_is_none_is_refused() {
     let server = Server::start().await;
     let event = || post("/v1/events", json!({"action":"a"}));
     let expired = server
-        .make_key(json!({"organization":"acme","name":"old","scopes":["append"],"expires":"2026-11-20T00:00:00Z"}));
+        .make_key(json!({"organization":"acme","name":"old","scopes":["append"],"expires":"2026-11-20T09:46:09Z"}));
     let expired = expired.await;
+    server.clock.pass(2);
     let unauthorized = |ask, part| Case(ask, 401, "unauthorized", None, part);
     let forbidden = |ask, part| Case(ask, 403, "forbidden", None, part);
     check(
@@ -349,6 +350,13 @@ async fn a_key_that_is_asked_for_wrongly_is_refused_by_member() {
                 "1000000",
             ),
             Case(key(json!({"name":"k","scopes":["read"],"expires":"soon"})), 400, INVALID, None, "not a time"),
+            Case(
+                key(json!({"name":"k","scopes":["read"],"expires":"2026-11-20T09:46:08Z"})),
+                400,
+                INVALID,
+                Some("expires"),
+                "past",
+            ),
             Case(key(json!({"name":"k","scopes":["read"],"email":"x"})), 400, INVALID, Some("email"), "e-mail"),
             Case(
                 key(json!({"name":"k","scopes":["read"],"organization":"nobody"})),

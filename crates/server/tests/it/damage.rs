@@ -171,12 +171,56 @@ fn what_a_server_is_using_is_not_checked() {
 }
 
 #[test]
+fn segments_without_their_journal_start_no_server_and_get_no_new_journal() {
+    let (data, _) = sealed();
+    let journal = data.path().join("journal.sqlite");
+    let kept = std::fs::read(&journal).expect("reads");
+    for damage in ["gone", "empty"] {
+        std::fs::remove_file(&journal).expect("removes");
+        if damage == "empty" {
+            std::fs::write(&journal, "").expect("writes");
+        }
+        let output = annals().args(["serve", "--data"]).arg(data.path()).args(["--listen", "127.0.0.1:0"]).output();
+        let output = output.expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("its segments are there"), "{damage}: {said}");
+        let (status, said) = fsck(data.path());
+        assert!(status == Some(1) && said.contains("empty or gone"), "{damage}: {said}");
+        assert_eq!(journal.exists(), damage == "empty", "{damage}: a journal was made");
+        std::fs::write(&journal, &kept).expect("writes");
+    }
+    check_sound(data.path());
+}
+
+#[test]
+fn a_changed_organization_is_found() {
+    let (data, _) = sealed();
+    let journal = data.path().join("journal.sqlite");
+    let whole = std::fs::read(&journal).expect("reads");
+    // Nothing else holds the name of an organization in this form.
+    let name = br#"{"id":"acme""#;
+    let at = whole.windows(name.len()).rposition(|part| part == name).expect("is there");
+    let mut damaged = whole.clone();
+    damaged[at + 9] ^= 1;
+    std::fs::write(&journal, damaged).expect("writes");
+    let (status, said) = fsck(data.path());
+    assert!(status == Some(1) && said.contains("the entry acme of its organizations"), "{said}");
+    std::fs::write(&journal, whole).expect("writes");
+    check_sound(data.path());
+}
+
+#[test]
 fn what_is_no_data_folder_is_said_to_be_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let (status, said) = fsck(&folder.path().join("nothing"));
     assert!(status == Some(2) && said.contains("no data folder"), "{said}");
     let (status, said) = fsck(folder.path());
     assert!(status == Some(2) && said.contains("no journal"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0, "something was made in it");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").expect("writes");
+    let (status, said) = fsck(&file);
+    assert!(status == Some(2) && said.contains("is a file"), "{said}");
     let output = annals().args(["fsck", "--json", "--data", "/nowhere"]).output().expect("runs");
     let said: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!(output.status.code(), Some(2));

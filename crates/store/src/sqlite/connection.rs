@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::classify::unwritten;
-use super::{checkpoint, wal};
+use super::{checkpoint, state, wal};
 use crate::folder;
 use crate::journal::{Cause, JournalError, Reason};
 
@@ -23,7 +23,7 @@ pub(super) const WAL_NAME: &str = "journal.sqlite-wal";
 pub(super) const APPLICATION_ID: i64 = 0x414e_4e4c;
 
 /// The format of the tables below, in the file's header.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 /// How long to wait for another process, which may be reading the file or taking a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,11 +32,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// in memory and before anybody is served.
 const REWRITE_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
-/// Version 1 is the first two of these.
-pub(super) const VERSION_1_TABLES: usize = 2;
+/// How many of the tables each version has, from 1 on.
+const VERSIONS: [usize; 3] = [2, 3, SCHEMA.len()];
 
 /// Never changes but by tables at its end, which are another version.
-const SCHEMA: [(&str, &str); 3] = [
+const SCHEMA: [(&str, &str); 4] = [
     (
         "journal_row",
         "CREATE TABLE journal_row (\
@@ -62,6 +62,15 @@ const SCHEMA: [(&str, &str); 3] = [
          only INTEGER PRIMARY KEY CHECK (only = 0), \
          sequence INTEGER NOT NULL\
          ) STRICT",
+    ),
+    (
+        "journal_state_check",
+        "CREATE TABLE journal_state_check (\
+         kind TEXT NOT NULL, \
+         key TEXT NOT NULL, \
+         checksum INTEGER NOT NULL, \
+         PRIMARY KEY (kind, key)\
+         ) STRICT, WITHOUT ROWID",
     ),
 ];
 
@@ -154,6 +163,9 @@ fn make_tables(connection: &Connection, found: usize) -> Result<(), JournalError
         for (_, sql) in SCHEMA.iter().skip(found) {
             connection.execute_batch(sql).map_err(unwritten)?;
         }
+        if found < SCHEMA.len() {
+            state::fill_checks(connection)?;
+        }
         connection
             .execute_batch(&format!(
                 "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
@@ -178,14 +190,11 @@ pub(super) fn tables(connection: &Connection) -> Result<usize, JournalError> {
     if application_id != APPLICATION_ID {
         return Err(JournalError::unavailable(Reason::ForeignFile));
     }
-    let count = match version {
-        1 => VERSION_1_TABLES,
-        SCHEMA_VERSION => SCHEMA.len(),
-        found if found > SCHEMA_VERSION => {
-            return Err(JournalError::unavailable(Reason::NewerVersion { found, known: SCHEMA_VERSION }));
-        }
-        _ => return Err(JournalError::corrupt(format!("there is no schema version {version}"))),
-    };
+    if version > SCHEMA_VERSION {
+        return Err(JournalError::unavailable(Reason::NewerVersion { found: version, known: SCHEMA_VERSION }));
+    }
+    let count = usize::try_from(version).ok().and_then(|version| VERSIONS.get(version.checked_sub(1)?)).copied();
+    let count = count.ok_or_else(|| JournalError::corrupt(format!("there is no schema version {version}")))?;
     for (name, sql) in SCHEMA.iter().take(count) {
         let matching = connection
             .query_row(
@@ -199,6 +208,15 @@ pub(super) fn tables(connection: &Connection) -> Result<usize, JournalError> {
         }
     }
     Ok(count)
+}
+
+/// Makes the tables that an older release's file lacks for this connection alone, in memory.
+pub(super) fn make_missing_tables(connection: &Connection, found: usize) -> Result<(), JournalError> {
+    for (_, sql) in SCHEMA.iter().skip(found) {
+        let sql = sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1);
+        connection.execute_batch(&sql).map_err(unwritten)?;
+    }
+    if found < SCHEMA.len() { state::fill_checks(connection) } else { Ok(()) }
 }
 
 /// Lets a file of an older release, whose free pages stay where they are, give space back. Such a file

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::classify::unwritten;
 use super::connection::{self, FILE_NAME, WAL_NAME};
-use super::{lock, read, wal};
+use super::{lock, read, state, wal};
 use crate::folder;
 use crate::journal::{Commit, Journal, JournalError, Reason, Row, StateKind};
 
@@ -52,6 +52,15 @@ pub fn copy_journal(from_folder: &Path, to_folder: &Path) -> Result<(), JournalE
     }
     made?;
     folder::sync(&to_folder).map_err(JournalError::storage)
+}
+
+/// Whether a folder has a journal that was ever written to; what can't be looked at counts as one.
+#[must_use]
+pub fn has_journal(folder: &Path) -> bool {
+    match fs::metadata(folder.join(FILE_NAME)) {
+        Ok(file) => file.len() > 0,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Copies the files of a journal that nobody is using as they are, into a folder where SQLite can write beside
@@ -101,11 +110,8 @@ impl ReadOnlyJournal {
             return Err(JournalError::unavailable(Reason::Unclean));
         }
         let connection = connect(&immutable(&path)?, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
-        if require_tables(&connection)? == connection::VERSION_1_TABLES {
-            // Version 1 has no floor; an empty table of the same name, in memory, says so.
-            let sql = "CREATE TEMP TABLE journal_floor (sequence INTEGER NOT NULL) STRICT";
-            connection.execute_batch(sql).map_err(unwritten)?;
-        }
+        let found = require_tables(&connection)?;
+        connection::make_missing_tables(&connection, found)?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 }
@@ -120,7 +126,7 @@ impl Journal for ReadOnlyJournal {
     }
 
     fn state(&self, kind: StateKind) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
-        read::state(&lock(&self.connection), kind)
+        state::entries(&lock(&self.connection), kind)
     }
 
     fn last(&self) -> Result<u64, JournalError> {

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::classify::unwritten;
-use crate::journal::{JournalError, Row, StateKind};
+use crate::journal::{JournalError, Row};
 
 pub(super) fn last(connection: &Connection) -> Result<u64, JournalError> {
     connection
@@ -61,14 +61,6 @@ pub(super) fn rows(connection: &Connection, after_sequence: u64, bytes_max: usiz
         });
     }
     Ok(rows)
-}
-
-pub(super) fn state(connection: &Connection, kind: StateKind) -> Result<Vec<(String, Vec<u8>)>, JournalError> {
-    let mut statement = connection
-        .prepare_cached("SELECT key, value FROM journal_state WHERE kind = ?1 ORDER BY key")
-        .map_err(unwritten)?;
-    let entries = statement.query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(unwritten)?;
-    entries.map(|entry| entry.map_err(unwritten)).collect()
 }
 
 fn unsigned(number: i64) -> Result<u64, JournalError> {

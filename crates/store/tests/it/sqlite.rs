@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals_store::{Change, Commit, Journal, JournalError, Reason, SqliteJournal, StateKind};
+use annals_store::{Change, Commit, Journal, JournalError, ReadOnlyJournal, Reason, SqliteJournal, StateKind};
 use rusqlite::Connection;
 
 use crate::support;
@@ -20,7 +20,7 @@ fn filled(folder: &Path, last: u64) -> SqliteJournal {
 
 /// The whole content is that of so many commits.
 #[track_caller]
-fn check_holds(journal: &SqliteJournal, last: u64) {
+fn check_holds(journal: &dyn Journal, last: u64) {
     let rows = journal.rows(0, usize::MAX).unwrap();
     let expect: Vec<_> = (1..=last).map(|sequence| commit(sequence).payload).collect();
     let found: Vec<_> = rows.into_iter().map(|row| row.payload).collect();
@@ -117,15 +117,63 @@ fn a_newer_releases_file_is_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 2));
     let path = folder.path().join(FILE);
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
     let before = std::fs::read(&path).unwrap();
     let error = SqliteJournal::open(folder.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the journal is unavailable and nothing was written: it has format version 3 and this \
-         annals knows up to 2; start the newer annals"
+        "the journal is unavailable and nothing was written: it has format version 4 and this \
+         annals knows up to 3; start the newer annals"
     );
     assert!(std::fs::read(&path).unwrap() == before, "the file has changed");
+}
+
+#[test]
+fn an_entry_of_the_small_state_that_was_changed_is_named_and_not_answered() {
+    let damages = [
+        "UPDATE journal_state SET value = x'00' WHERE key = 'acme'",
+        "UPDATE journal_state SET key = 'acne' WHERE key = 'acme'",
+        "UPDATE journal_state SET kind = 'key' WHERE key = 'acme'",
+        "DELETE FROM journal_state WHERE key = 'acme'",
+        "INSERT INTO journal_state VALUES ('organization', 'acme2', x'00')",
+        "UPDATE journal_state_check SET checksum = checksum + 1 WHERE key = 'acme'",
+        "DELETE FROM journal_state_check WHERE key = 'acme'",
+    ];
+    for damage in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = SqliteJournal::open(folder.path()).unwrap();
+        let put = |kind, key: &str| Change::Put { kind, key: key.to_owned(), value: b"x".to_vec() };
+        let mut commit = support::commit(1, 1);
+        commit.changes = vec![put(StateKind::Organization, "acme"), put(StateKind::Head, "globex")];
+        journal.commit(&commit).unwrap();
+        drop(journal);
+        Connection::open(folder.path().join(FILE)).unwrap().execute_batch(damage).unwrap();
+        let read = [
+            SqliteJournal::open(folder.path()).unwrap().state(StateKind::Organization),
+            ReadOnlyJournal::open(folder.path()).unwrap().state(StateKind::Organization),
+        ];
+        for read in read {
+            let error = read.expect_err(damage);
+            assert!(matches!(error, JournalError::Corrupt { .. }), "{damage}: {error}");
+            assert!(error.to_string().contains("the entry ac"), "{damage}: {error}");
+        }
+        let others = SqliteJournal::open(folder.path()).unwrap().state(StateKind::Head).unwrap();
+        assert_eq!(others.len(), 1, "{damage}");
+    }
+}
+
+#[test]
+fn an_older_releases_state_is_given_checksums() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(filled(folder.path(), 3));
+    let path = folder.path().join(FILE);
+    let older = "DROP TABLE journal_state_check; PRAGMA user_version = 2; VACUUM";
+    Connection::open(&path).unwrap().execute_batch(older).unwrap();
+    check_holds(&ReadOnlyJournal::open(folder.path()).unwrap(), 3);
+    check_holds(&SqliteJournal::open(folder.path()).unwrap(), 3);
+    let checks = "SELECT (SELECT count(*) FROM journal_state) = (SELECT count(*) FROM journal_state_check)";
+    let connection = Connection::open(&path).unwrap();
+    assert!(connection.query_row(checks, [], |row| row.get::<_, bool>(0)).unwrap());
 }
 
 #[test]

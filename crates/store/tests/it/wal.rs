@@ -210,7 +210,7 @@ fn an_older_commit_frame_that_shares_a_sector_with_the_last_one_is_no_damage() {
     drop(SqliteJournal::open(folder.path()).unwrap());
     let journal = SqliteJournal::open(folder.path()).unwrap();
     let other = Connection::open(folder.path().join(FILE)).unwrap();
-    // Of two frames each, always of the same two pages; a round's first has one frame.
+    // Of three frames each, always of the same three pages; a round's first has fewer.
     let append = |sequences: Range<u64>, changes: usize| {
         for sequence in sequences {
             let mut commit = support::commit(sequence, 1);
@@ -219,19 +219,19 @@ fn an_older_commit_frame_that_shares_a_sector_with_the_last_one_is_no_damage() {
         }
     };
     append(1..2, 0);
-    append(2..41, 1);
+    append(2..61, 1);
     other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
-    append(41..42, 0);
-    append(42..72, 1);
-    let before = Image::of(folder.path(), 71);
-    append(72..73, 1);
-    let after = Image::of(folder.path(), 72);
-    let mark = after.mark(31);
+    append(61..62, 0);
+    append(62..103, 1);
+    let before = Image::of(folder.path(), 102);
+    append(103..104, 1);
+    let after = Image::of(folder.path(), 103);
+    let mark = after.mark(42);
     assert_eq!(mark % SECTOR_BYTES, SECTOR_BYTES - 16, "its checksum lies in the next sector");
     assert_eq!(after.wal[mark..mark + 8], before.wal[mark..mark + 8], "and they differ in salts and checksum alone");
     let mut written = 0..;
     let crashed = crash(&before, &after, || written.next() == Some(mark / SECTOR_BYTES + 1));
-    assert_eq!((crashed.refusal(), crashed.shown()), (None, 71));
+    assert_eq!((crashed.refusal(), crashed.shown()), (None, 102));
 }
 
 #[test]
