@@ -9,9 +9,11 @@ mod answer;
 mod asked;
 pub mod cloudtrail;
 mod context;
+mod kept;
 mod launchdarkly;
 mod nirvana;
 mod portkey;
+mod read;
 mod request;
 mod shown;
 mod turso;
@@ -21,7 +23,7 @@ pub use answer::{Answer, Encoder, Stream};
 pub use context::{ActionNumber, Context};
 pub use request::{Credential, Request};
 
-use annals_model::{Call, Fault, Outcome};
+use annals_model::{Call, Fault, NewEvent, Outcome, Time};
 
 /// A route of a dialect: its method and its path in the form `/v1/audit_logs/{id}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +36,8 @@ pub struct Route {
 
 /// One vendor's audit-log API.
 ///
-/// A request passes through in this order: [`Dialect::credential`] says who asks,
-/// [`Dialect::organization`] what organization it names, [`Dialect::decode`] what is asked for,
+/// A request passes through in this order: [`Dialect::credential`] says who asks, [`Dialect::about_key`]
+/// answers what no log is needed for, [`Dialect::organization`] what organization it names, [`Dialect::decode`] what is asked for,
 /// [`Dialect::encode`] how that is answered. A [`Fault`] from any of them, from the ledger or from
 /// the server itself is answered with [`Dialect::encode_fault`].
 pub trait Dialect: Send + Sync {
@@ -51,6 +53,15 @@ pub trait Dialect: Send + Sync {
     ///
     /// An unauthorized fault if the request carries no credential of the vendor's form.
     fn credential(&self, request: &Request) -> Result<Credential, Fault>;
+
+    /// How a request that asks about its key alone is answered, where it is one; it needs no organization.
+    ///
+    /// # Errors
+    ///
+    /// An internal fault if the answer can't be written.
+    fn about_key(&self, _request: &Request, _key_expires: Option<Time>) -> Result<Option<Answer>, Fault> {
+        Ok(None)
+    }
 
     /// The organization that the request itself names, by id or alias.
     fn organization<'r>(&self, request: &'r Request) -> Option<&'r str> {
@@ -77,6 +88,18 @@ pub trait Dialect: Send + Sync {
     fn stream(&self, _context: &Context) -> Option<Stream> {
         None
     }
+
+    /// The member of a list's answer that holds its entries; none where the answer is a bare list.
+    fn entries(&self) -> Option<&'static str>;
+
+    /// Reads one entry as the vendor's API returns it: what this dialect shows of the event is the same JSON,
+    /// but for whose log it is.
+    ///
+    /// # Errors
+    ///
+    /// An invalid-request fault if it is no object or claims one of the server's own actions, a limit fault
+    /// if an event can't hold it.
+    fn read(&self, entry: serde_json::Value) -> Result<NewEvent, Fault>;
 
     /// The body of a refusal or failure.
     fn encode_fault(&self, fault: &Fault) -> Vec<u8>;

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use annals_model::{Content, Cursor, Event, Fault, FaultKind, Object, Page, Target, Time, Value};
+use annals_model::{Content, Cursor, Event, Fault, FaultKind, Filter, Page, Target, Time, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 
 use super::decode::{self, Upper};
-use super::{LIST, resource, wire};
-use crate::{Answer, Context, Dialect as _, Request, shown};
+use super::wire::{self, DETAILED, LISTED};
+use super::{LIST, NAME, read, resource};
+use crate::{Answer, Context, Request, shown};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html";
@@ -20,15 +22,29 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// How a page is answered.
 pub(crate) fn list(request: &Request, context: &Context, page: &Page) -> Result<Answer, Fault> {
     let contents = page.events.iter().map(Event::content).collect::<Result<Vec<Content>, Fault>>()?;
-    let account_id = context.organization_shown(super::LaunchDarkly.name());
     let entries = page.events.iter().zip(&contents);
+    let entries = entries.map(|(event, content)| LISTED.entry(content, entry(context, event.time_recorded, content)));
     let own = address(request.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let body = wire::AuditLogEntryListingRepCollection {
-        items: entries.map(|(event, content)| entry(content, event.time_recorded, account_id)).collect(),
+        items: entries.collect::<Result<_, Fault>>()?,
         links: wire::CollectionLinks { next: next(request, context, page)?, own: link(own, JSON) },
     };
+    answer(request, &body)
+}
+
+/// How one entry is answered.
+pub(crate) fn single(request: &Request, context: &Context, event: &Event) -> Result<Answer, Fault> {
+    let content = event.content()?;
+    if content.action.starts_with(Filter::OWN_ACTIONS) {
+        return Err(Fault::not_found("there is no event by that id"));
+    }
+    answer(request, &DETAILED.entry(&content, detail(context, event.time_recorded, &content))?)
+}
+
+/// An answer in the version of the API that was asked for.
+fn answer(request: &Request, body: &impl Serialize) -> Result<Answer, Fault> {
     let version = decode::version(request)?.map(|version| (decode::VERSION, version.to_owned()));
-    Ok(Answer { body: shown::body(&body)?, headers: version.into_iter().collect() })
+    Ok(Answer { body: shown::body(body)?, headers: version.into_iter().collect() })
 }
 
 /// The body of a refusal or failure.
@@ -84,7 +100,24 @@ fn link(href: impl Into<Cow<'static, str>>, kind: &'static str) -> wire::Link {
     wire::Link { href: href.into(), kind }
 }
 
-fn entry<'e>(content: &'e Content, recorded: Time, account_id: &'e str) -> wire::AuditLogEntryListingRep<'e> {
+/// An entry with its details, as an event's members show it.
+pub(crate) fn detail<'e>(context: &'e Context, recorded: Time, content: &'e Content) -> wire::AuditLogEntryRep<'e> {
+    let part = |of: &'e Option<Value>, name| {
+        let part = of.as_ref().and_then(Value::as_object).and_then(|object| object.member(name));
+        part.filter(|part| **part != Value::Null).map(shown::Json)
+    };
+    wire::AuditLogEntryRep {
+        listed: entry(context, recorded, content),
+        delta: part(&content.changes, read::PATCH),
+        trigger_body: part(&content.data, read::TRIGGER_BODY),
+        merge: part(&content.data, read::MERGE),
+        previous_version: part(&content.changes, read::BEFORE),
+        current_version: part(&content.changes, read::AFTER),
+    }
+}
+
+/// What an event's members show.
+fn entry<'e>(context: &'e Context, recorded: Time, content: &'e Content) -> wire::AuditLogEntryListingRep<'e> {
     let target = content.targets.first();
     let segment = content.accesses.first().map(|access| resource::last_segment(&access.resource));
     let kind = target.map_or("", |target| shown::first([&target.kind]));
@@ -97,7 +130,7 @@ fn entry<'e>(content: &'e Content, recorded: Time, account_id: &'e str) -> wire:
             site: link(SITE, HTML),
         },
         id: &content.id,
-        account_id,
+        account_id: context.organization_shown(NAME),
         date: content.time_shown(recorded).ms(),
         accesses: accesses(content),
         kind: or(kind, or(segment.map_or("", |segment| segment.kind), resource::ACCOUNT)),
@@ -111,7 +144,7 @@ fn entry<'e>(content: &'e Content, recorded: Time, account_id: &'e str) -> wire:
         title: content.title.as_deref(),
         target: target.map(|target| wire::TargetResourceRep {
             name: shown::first([&target.name, &target.id]),
-            resources: resource::of_target(target).into_iter().collect(),
+            resources: resources(content, target),
         }),
         parent: content.targets.get(1).map(parent),
     }
@@ -138,6 +171,20 @@ fn accesses(content: &Content) -> Vec<wire::ResourceAccess<'_>> {
     accesses
 }
 
+/// The resources that it was done to: those of the accesses, or the target itself.
+fn resources<'e>(content: &'e Content, target: &'e Target) -> Vec<Cow<'e, str>> {
+    let mut resources: Vec<Cow<'e, str>> = Vec::new();
+    for access in &content.accesses {
+        if !resources.iter().any(|have| *have == access.resource) {
+            resources.push(Cow::Borrowed(&access.resource));
+        }
+    }
+    if resources.is_empty() {
+        resources.extend(resource::of_target(target).map(Cow::Owned));
+    }
+    resources
+}
+
 fn parent(target: &Target) -> wire::ParentResourceRep<'_> {
     wire::ParentResourceRep { name: shown::first([&target.name, &target.id]), resource: resource::of_target(target) }
 }
@@ -147,19 +194,8 @@ fn member(content: &Content) -> Option<wire::MemberDataRep<'_>> {
     if shown::user_type(content) != shown::USER {
         return None;
     }
-    let own = member_of(content.vendor.as_ref(), "launchdarkly").and_then(|own| member_of(Some(own), "member"));
-    let text = |name| member_of(own, name).and_then(Value::as_text);
-    let member = wire::MemberDataRep {
-        id: content.actor.id.as_deref(),
-        email: content.actor.email.as_deref(),
-        first_name: text("firstName"),
-        last_name: text("lastName"),
-    };
+    let member = wire::MemberDataRep { id: content.actor.id.as_deref(), email: content.actor.email.as_deref() };
     (member != wire::MemberDataRep::default()).then_some(member)
-}
-
-fn member_of<'v>(value: Option<&'v Value>, name: &str) -> Option<&'v Value> {
-    value.and_then(Value::as_object).and_then(|object: &Object| object.member(name))
 }
 
 /// The key by which it was done, if it was one of which anything is known.

@@ -6,38 +6,46 @@
 //!
 //! # Source
 //!
-//! The REST API's OpenAPI 3.1 document, `get-audit-log-entries`; the versions of the API from its
+//! The REST API's OpenAPI 3.1 document, `get-audit-log-entries`, and for an entry's details the vendor's
+//! `ld-openapi.json`, `getAuditLogEntry`; the versions of the API from its
 //! overview, «Versioning».
 //!
 //! # Incomplete support
 //!
 //! - `q`, `spec`, `member` and `token` are refused.
-//! - The search by statements, the counts and the entry with its details are not served.
+//! - The search by statements and the counts are not served.
 //! - All versions of the API are answered alike: the list is the same in all of them.
-//! - Entries of this API are not read into events yet.
 
 mod decode;
 mod encode;
+mod read;
 mod resource;
 mod wire;
 
-use annals_model::{Call, Fault, Outcome};
+use annals_model::{Call, Fault, NewEvent, Outcome};
 
 use crate::{Answer, Context, Credential, Dialect, Request, Route, shown};
 
 /// The path of the list, and what the path of an entry begins with.
 const LIST: &str = "/api/v2/auditlog";
+/// The path of one entry.
+const ENTRY: &str = "/api/v2/auditlog/{id}";
+/// The segment of the path that names an entry.
+const ENTRY_ID: &str = "id";
 
 /// The API.
 pub(crate) struct LaunchDarkly;
 
+/// The name, in paths and in `vendor`.
+const NAME: &str = "launchdarkly";
+
 impl Dialect for LaunchDarkly {
     fn name(&self) -> &'static str {
-        "launchdarkly"
+        NAME
     }
 
     fn routes(&self) -> &'static [Route] {
-        &[Route { method: "GET", path: LIST }]
+        &[Route { method: "GET", path: LIST }, Route { method: "GET", path: ENTRY }]
     }
 
     fn credential(&self, request: &Request) -> Result<Credential, Fault> {
@@ -46,14 +54,26 @@ impl Dialect for LaunchDarkly {
 
     fn decode(&self, request: &Request, context: &Context) -> Result<Call, Fault> {
         decode::version(request)?;
-        decode::list(request, context).map(Call::Page)
+        match request.segment(ENTRY_ID) {
+            Some(id) => Ok(Call::Get { organization: context.organization.id.as_str().into(), id: id.to_owned() }),
+            None => decode::list(request, context).map(Call::Page),
+        }
     }
 
     fn encode(&self, request: &Request, context: &Context, outcome: &Outcome) -> Result<Answer, Fault> {
-        let Outcome::Page(page) = outcome else {
-            return Err(shown::unexpected_outcome());
-        };
-        encode::list(request, context, page)
+        match outcome {
+            Outcome::Page(page) => encode::list(request, context, page),
+            Outcome::Event(event) => encode::single(request, context, event),
+            Outcome::Appended(_) => Err(shown::unexpected_outcome()),
+        }
+    }
+
+    fn entries(&self) -> Option<&'static str> {
+        Some("items")
+    }
+
+    fn read(&self, entry: serde_json::Value) -> Result<NewEvent, Fault> {
+        read::entry(entry)
     }
 
     fn encode_fault(&self, fault: &Fault) -> Vec<u8> {

@@ -4,10 +4,89 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::NAME;
+use crate::kept::{Entry, Field, Shape, Vendor, optional, required};
+use crate::shown::Json;
+
+const LINK: Shape = Shape::Object(&[optional("href", Shape::Text), optional("type", Shape::Text)]);
+const LINKS: Shape = Shape::Each(&LINK);
+const ENTRY: [Field; 17] = [
+    required("_links", LINKS),
+    required("_id", Shape::Text),
+    required("date", Shape::Integer),
+    required(
+        "accesses",
+        Shape::List(&Shape::Object(&[optional("action", Shape::Text), optional("resource", Shape::Text)])),
+    ),
+    required("kind", Shape::Text),
+    required("name", Shape::Text),
+    required("description", Shape::Text),
+    required("shortDescription", Shape::Text),
+    optional("comment", Shape::Text),
+    optional(
+        "subject",
+        Shape::Object(&[optional("_links", LINKS), optional("name", Shape::Text), optional("avatarUrl", Shape::Text)]),
+    ),
+    optional(
+        "member",
+        Shape::Object(&[
+            optional("_links", LINKS),
+            optional("_id", Shape::Text),
+            optional("email", Shape::Text),
+            optional("firstName", Shape::Text),
+            optional("lastName", Shape::Text),
+        ]),
+    ),
+    optional(
+        "token",
+        Shape::Object(&[
+            optional("_links", LINKS),
+            optional("_id", Shape::Text),
+            optional("name", Shape::Text),
+            optional("ending", Shape::Text),
+            optional("serviceToken", Shape::Bool),
+        ]),
+    ),
+    optional(
+        "app",
+        Shape::Object(&[
+            optional("_links", LINKS),
+            optional("_id", Shape::Text),
+            optional("isScim", Shape::Bool),
+            optional("name", Shape::Text),
+            optional("maintainerName", Shape::Text),
+        ]),
+    ),
+    optional("titleVerb", Shape::Text),
+    optional("title", Shape::Text),
+    optional(
+        "target",
+        Shape::Object(&[
+            optional("_links", LINKS),
+            optional("name", Shape::Text),
+            optional("resources", Shape::List(&Shape::Text)),
+        ]),
+    ),
+    optional(
+        "parent",
+        Shape::Object(&[optional("_links", LINKS), optional("name", Shape::Text), optional("resource", Shape::Text)]),
+    ),
+];
+
+/// The vendor's entries with their details.
+pub(crate) const DETAILED: Vendor =
+    Vendor { name: NAME, owner: Some("_accountId"), fields: &ENTRY, hidden: &[], nulls: false };
+
+/// The vendor's entries in a list.
+pub(crate) const LISTED: Vendor = Vendor {
+    hidden: &["delta", "triggerBody", "merge", "previousVersion", "currentVersion", "subentries"],
+    ..DETAILED
+};
+
 /// A page.
 #[derive(Serialize)]
 pub(crate) struct AuditLogEntryListingRepCollection<'e> {
-    pub(crate) items: Vec<AuditLogEntryListingRep<'e>>,
+    pub(crate) items: Vec<Entry<AuditLogEntryListingRep<'e>>>,
     #[serde(rename = "_links")]
     pub(crate) links: CollectionLinks,
 }
@@ -54,6 +133,24 @@ pub(crate) struct AuditLogEntryListingRep<'e> {
     pub(crate) parent: Option<ParentResourceRep<'e>>,
 }
 
+/// An entry with its details.
+#[derive(Serialize)]
+pub(crate) struct AuditLogEntryRep<'e> {
+    #[serde(flatten)]
+    pub(crate) listed: AuditLogEntryListingRep<'e>,
+    /// A patch, from the version before to the one after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delta: Option<Json<'e>>,
+    #[serde(rename = "triggerBody", skip_serializing_if = "Option::is_none")]
+    pub(crate) trigger_body: Option<Json<'e>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) merge: Option<Json<'e>>,
+    #[serde(rename = "previousVersion", skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_version: Option<Json<'e>>,
+    #[serde(rename = "currentVersion", skip_serializing_if = "Option::is_none")]
+    pub(crate) current_version: Option<Json<'e>>,
+}
+
 /// An entry's links.
 #[derive(Serialize)]
 pub(crate) struct EntryLinks {
@@ -87,10 +184,6 @@ pub(crate) struct MemberDataRep<'e> {
     pub(crate) id: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) email: Option<&'e str>,
-    #[serde(rename = "firstName", skip_serializing_if = "Option::is_none")]
-    pub(crate) first_name: Option<&'e str>,
-    #[serde(rename = "lastName", skip_serializing_if = "Option::is_none")]
-    pub(crate) last_name: Option<&'e str>,
 }
 
 /// A key.
@@ -107,7 +200,7 @@ pub(crate) struct TokenSummary<'e> {
 pub(crate) struct TargetResourceRep<'e> {
     pub(crate) name: &'e str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) resources: Vec<String>,
+    pub(crate) resources: Vec<Cow<'e, str>>,
 }
 
 /// The resource that the target belongs to.

@@ -2,7 +2,7 @@
 
 use annals_model::{Actor, Content, Cursor, Event, Fault, FaultKind, Filter, Page, Target, Time};
 
-use super::wire;
+use super::wire::{self, VENDOR};
 use crate::{Answer, shown};
 
 /// What is said of everything that isn't there: more would tell an entry that is kept back from
@@ -15,8 +15,9 @@ pub(crate) fn list(page: &Page) -> Result<Answer, Fault> {
     // Clients stop at an empty page, whatever its cursor says; null says so to the others.
     let next = page.next.as_ref().filter(|_| !contents.is_empty());
     let events = page.events.iter().zip(&contents);
+    let entries = events.map(|(event, content)| VENDOR.entry(content, entry(content, event.time_recorded)));
     let body = wire::AuditLogList {
-        items: events.map(|(event, content)| entry(content, event.time_recorded)).collect(),
+        items: entries.collect::<Result<_, Fault>>()?,
         pagination: wire::Pagination {
             next_cursor: next.map(Cursor::format),
             previous_cursor: page.previous.as_ref().map(Cursor::format),
@@ -32,7 +33,8 @@ pub(crate) fn single(event: &Event) -> Result<Answer, Fault> {
     if content.action.starts_with(Filter::OWN_ACTIONS) {
         return Err(Fault::not_found(NOT_FOUND));
     }
-    Ok(Answer { body: shown::body(&entry(&content, event.time_recorded))?, headers: Vec::new() })
+    let entry = VENDOR.entry(&content, entry(&content, event.time_recorded))?;
+    Ok(Answer { body: shown::body(&entry)?, headers: Vec::new() })
 }
 
 /// The body of a refusal or failure.
@@ -41,7 +43,8 @@ pub(crate) fn fault(fault: &Fault) -> Vec<u8> {
     shown::body(&wire::Error { message }).unwrap_or_default()
 }
 
-fn entry(content: &Content, recorded: Time) -> wire::AuditLog<'_> {
+/// What an event's members show.
+pub(crate) fn entry(content: &Content, recorded: Time) -> wire::AuditLog<'_> {
     let request = &content.request;
     wire::AuditLog {
         id: &content.id,

@@ -18,9 +18,10 @@
 
 mod decode;
 mod encode;
+mod read;
 mod wire;
 
-use annals_model::{Call, Fault, Outcome};
+use annals_model::{Call, Fault, NewEvent, Outcome};
 
 use crate::{Answer, Context, Credential, Dialect, Request, Route, asked, shown};
 
@@ -34,9 +35,12 @@ const ENTRY_ID: &str = "audit_log_id";
 /// The API of Nirvana Labs.
 pub(crate) struct Nirvana;
 
+/// The name, in paths and in `vendor`.
+const NAME: &str = "nirvana";
+
 impl Dialect for Nirvana {
     fn name(&self) -> &'static str {
-        "nirvana"
+        NAME
     }
 
     fn routes(&self) -> &'static [Route] {
@@ -60,6 +64,14 @@ impl Dialect for Nirvana {
             Outcome::Event(event) => encode::single(event),
             Outcome::Appended(_) => Err(shown::unexpected_outcome()),
         }
+    }
+
+    fn entries(&self) -> Option<&'static str> {
+        Some("items")
+    }
+
+    fn read(&self, entry: serde_json::Value) -> Result<NewEvent, Fault> {
+        read::entry(entry)
     }
 
     fn encode_fault(&self, fault: &Fault) -> Vec<u8> {

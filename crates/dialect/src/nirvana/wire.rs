@@ -2,11 +2,45 @@
 
 use serde::Serialize;
 
+use super::NAME;
+use crate::kept::{Entry, Shape, Vendor, required};
+use crate::shown::{API_KEY, USER};
+
+/// The vendor's entries; all members are always there, and two may be null.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: NAME,
+    owner: None,
+    fields: &[
+        required("id", Shape::Text),
+        required("action", Shape::Text),
+        required(
+            "actor",
+            Shape::Object(&[
+                required("id", Shape::Text),
+                required("name", Shape::OrNull(&Shape::Text)),
+                required("type", Shape::OneOf(&[USER, API_KEY])),
+            ]),
+        ),
+        required("client_ip", Shape::Text),
+        required("created_at", Shape::Time),
+        required("method", Shape::Text),
+        required("path", Shape::Text),
+        required("status_code", Shape::Integer),
+        required("user_agent", Shape::Text),
+        required(
+            "target",
+            Shape::OrNull(&Shape::Object(&[required("id", Shape::Text), required("type", Shape::Text)])),
+        ),
+    ],
+    hidden: &[],
+    nulls: true,
+};
+
 /// A page of the list.
 #[derive(Serialize)]
 pub(crate) struct AuditLogList<'e> {
     /// The entries.
-    pub(crate) items: Vec<AuditLog<'e>>,
+    pub(crate) items: Vec<Entry<AuditLog<'e>>>,
     /// Where the page lies.
     pub(crate) pagination: Pagination,
 }

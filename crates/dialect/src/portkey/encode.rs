@@ -1,16 +1,19 @@
 //! From events to records.
 
-use annals_model::{Content, Event, Fault, FaultKind, Outcome};
+use std::borrow::Cow;
 
-use super::{NAME, wire};
+use annals_model::{Content, Event, Fault, FaultKind, Outcome, Time, Value};
+
+use super::NAME;
+use super::wire::{self, VENDOR};
 use crate::{Answer, Context, shown};
 
 /// What the vendor says that an answer is.
 const OBJECT: &str = "analytics-graph";
 
-const POST: &str = "POST";
-const PUT: &str = "PUT";
-const DELETE: &str = "DELETE";
+pub(crate) const POST: &str = "POST";
+pub(crate) const PUT: &str = "PUT";
+pub(crate) const DELETE: &str = "DELETE";
 
 /// How a page is answered.
 pub(crate) fn list(context: &Context, outcome: &Outcome) -> Result<Answer, Fault> {
@@ -18,8 +21,10 @@ pub(crate) fn list(context: &Context, outcome: &Outcome) -> Result<Answer, Fault
         return Err(shown::unexpected_outcome());
     };
     let contents = page.events.iter().map(Event::content).collect::<Result<Vec<Content>, Fault>>()?;
+    let records = page.events.iter().zip(&contents);
+    let records = records.map(|(event, content)| VENDOR.entry(content, record(context, event.time_recorded, content)));
     let body = wire::AuditLogs {
-        records: page.events.iter().zip(&contents).map(|(event, content)| record(context, event, content)).collect(),
+        records: records.collect::<Result<_, Fault>>()?,
         total: page.total.ok_or_else(shown::unexpected_outcome)?,
         object: OBJECT,
     };
@@ -47,16 +52,23 @@ fn code(kind: FaultKind) -> &'static str {
     }
 }
 
-fn record<'e>(context: &'e Context, event: &Event, content: &'e Content) -> wire::AuditLog<'e> {
+/// What an event's members show.
+pub(crate) fn record<'e>(context: &'e Context, recorded: Time, content: &'e Content) -> wire::AuditLog<'e> {
     let request = &content.request;
+    let json = |name: &str, value: &'e Option<Value>| -> Option<Cow<'e, str>> {
+        match value.as_ref()? {
+            Value::Text(text) if VENDOR.is_text(content, name) => Some(Cow::Borrowed(text)),
+            value => Some(Cow::Owned(shown::json_text(value))),
+        }
+    };
     wire::AuditLog {
-        timestamp: content.time_shown(event.time_recorded).format_short(),
+        timestamp: content.time_shown(recorded).format_short(),
         method: method(content),
         uri: request.path.as_deref(),
         request_id: request.id.as_deref(),
-        request_body: request.body.as_ref().map(shown::json_text),
-        query_params: request.query.as_ref().map(shown::json_text),
-        request_headers: request.headers.as_ref().map(shown::json_text),
+        request_body: json("request_body", &request.body),
+        query_params: json("query_params", &request.query),
+        request_headers: json("request_headers", &request.headers),
         user_id: content.actor.id.as_deref(),
         user_type: shown::user_type(content),
         organisation_id: context.organization_shown(NAME),

@@ -9,13 +9,13 @@
 //!
 //! - The filters `method`, `user_type` and `resource_type` are refused: what they compare is
 //!   derived, or belongs to the first of several targets.
-//! - Records of this API are not read into events yet.
 
 mod decode;
 mod encode;
+mod read;
 mod wire;
 
-use annals_model::{Call, Fault, Outcome};
+use annals_model::{Call, Fault, NewEvent, Outcome};
 
 use crate::{Answer, Context, Credential, Dialect, Request, Route};
 
@@ -48,6 +48,14 @@ impl Dialect for Portkey {
 
     fn encode(&self, _request: &Request, context: &Context, outcome: &Outcome) -> Result<Answer, Fault> {
         encode::list(context, outcome)
+    }
+
+    fn entries(&self) -> Option<&'static str> {
+        Some("records")
+    }
+
+    fn read(&self, entry: serde_json::Value) -> Result<NewEvent, Fault> {
+        read::record(entry)
     }
 
     fn encode_fault(&self, fault: &Fault) -> Vec<u8> {

@@ -1,11 +1,43 @@
 //! The JSON of the API, in the vendor's words.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+
+use super::NAME;
+use super::encode::{DELETE, POST, PUT};
+use crate::kept::{Entry, Shape, Vendor, optional};
+use crate::shown::{API_KEY, USER};
+
+/// The vendor's records; no member is required.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: NAME,
+    owner: Some("organisation_id"),
+    fields: &[
+        optional("timestamp", Shape::Text),
+        optional("method", Shape::OneOf(&[POST, PUT, DELETE])),
+        optional("uri", Shape::Text),
+        optional("request_id", Shape::Text),
+        optional("request_body", Shape::Text),
+        optional("query_params", Shape::Text),
+        optional("request_headers", Shape::Text),
+        optional("user_id", Shape::Text),
+        optional("user_type", Shape::OneOf(&[USER, API_KEY])),
+        optional("workspace_id", Shape::Text),
+        optional("response_status_code", Shape::Integer),
+        optional("resource_type", Shape::Text),
+        optional("action", Shape::Text),
+        optional("client_ip", Shape::Text),
+        optional("country", Shape::Text),
+    ],
+    hidden: &[],
+    nulls: true,
+};
 
 /// A page.
 #[derive(Serialize)]
 pub(crate) struct AuditLogs<'e> {
-    pub(crate) records: Vec<AuditLog<'e>>,
+    pub(crate) records: Vec<Entry<AuditLog<'e>>>,
     /// All that match.
     pub(crate) total: u64,
     /// A literal.
@@ -25,11 +57,11 @@ pub(crate) struct AuditLog<'e> {
     pub(crate) request_id: Option<&'e str>,
     /// JSON in a text, and so are the next two.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) request_body: Option<String>,
+    pub(crate) request_body: Option<Cow<'e, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) query_params: Option<String>,
+    pub(crate) query_params: Option<Cow<'e, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) request_headers: Option<String>,
+    pub(crate) request_headers: Option<Cow<'e, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user_id: Option<&'e str>,
     /// `user` or `api_key`.

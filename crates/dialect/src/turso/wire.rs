@@ -3,12 +3,64 @@
 use annals_model::Object;
 use serde::{Serialize, Serializer};
 
+use super::NAME;
+use super::encode::{CLI, WEB};
+use crate::kept::{Entry, Shape, Vendor, optional};
 use crate::shown::Json;
+
+/// The vendor's codes, as it spells them.
+pub(crate) const CODES: [&str; 24] = [
+    "user-signup",
+    "db-create",
+    "db-delete",
+    "db-protect",
+    "db-unprotect",
+    "db-token-create",
+    "group-token-create",
+    "user-token-create",
+    "instance-create",
+    "instance-delete",
+    "org-create",
+    "org-delete",
+    "org-member-add",
+    "org-member-rm",
+    "org-member-leave",
+    "org-plan-update",
+    "org-set-overages",
+    "group-create",
+    "group-delete",
+    "group-unarchive",
+    "group-protect",
+    "group-unprotect",
+    "db-aunrchive",
+    "user-delete",
+];
+
+/// The vendor's entries. No member is required, and `data` is the one that may be null.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: NAME,
+    owner: None,
+    fields: &[
+        optional("code", Shape::OneOf(&CODES)),
+        optional("message", Shape::Text),
+        optional("origin", Shape::OneOf(&[CLI, WEB])),
+        optional("author", Shape::Text),
+        optional("created_at", Shape::Text),
+        optional("data", Shape::OrNull(&Shape::Anything)),
+        optional("ip", Shape::Text),
+        optional("country_code", Shape::Text),
+        optional("city", Shape::Text),
+        optional("latitude", Shape::Text),
+        optional("longitude", Shape::Text),
+    ],
+    hidden: &[],
+    nulls: true,
+};
 
 /// A page.
 #[derive(Serialize)]
 pub(crate) struct AuditLogs<'e> {
-    pub(crate) audit_logs: Vec<AuditLog<'e>>,
+    pub(crate) audit_logs: Vec<Entry<AuditLog<'e>>>,
     pub(crate) pagination: Pagination,
 }
 
@@ -44,6 +96,13 @@ pub(crate) struct Pagination {
     pub(crate) page_size: u64,
     pub(crate) total_pages: u64,
     pub(crate) total_rows: u64,
+}
+
+/// How long a key is good.
+#[derive(Serialize)]
+pub(crate) struct Validity {
+    /// Unix time in seconds.
+    pub(crate) exp: i64,
 }
 
 /// A refusal or failure.

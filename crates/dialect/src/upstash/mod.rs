@@ -7,17 +7,13 @@
 //! The Developer API 1.0.0, page «List Audit Logs» with its OpenAPI document. `/auditlogs` is the path of
 //! its OpenAPI document, `/v2/auditlogs` that of its examples. The body of an error is not
 //! documented; the vendor's command line reads `error`.
-//!
-//! # Incomplete support
-//!
-//! Entries of this API are not read into events yet, so what came from there is shown again from
-//! the members of the event alone.
 
 mod decode;
 mod encode;
+mod read;
 mod wire;
 
-use annals_model::{Call, Fault, Outcome};
+use annals_model::{Call, Fault, NewEvent, Outcome};
 
 use crate::{Answer, Context, Credential, Dialect, Request, Route, Stream, shown};
 
@@ -51,6 +47,14 @@ impl Dialect for Upstash {
 
     fn stream(&self, context: &Context) -> Option<Stream> {
         Some(encode::stream(context))
+    }
+
+    fn entries(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn read(&self, entry: serde_json::Value) -> Result<NewEvent, Fault> {
+        read::entry(entry)
     }
 
     fn encode_fault(&self, fault: &Fault) -> Vec<u8> {

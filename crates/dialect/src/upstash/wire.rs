@@ -1,8 +1,36 @@
 //! The JSON of the API, in the vendor's words.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
+
+use super::NAME;
+use crate::kept::{Shape, Vendor, required};
+
+/// The vendor's entries; all members are always there.
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: NAME,
+    owner: Some("customer_id"),
+    fields: &[
+        required("log_id", Shape::Text),
+        required("actor", Shape::Text),
+        required("timestamp", Shape::Integer),
+        required("action", Shape::Integer),
+        required("action_string", Shape::Text),
+        required("source", Shape::Text),
+        required("entity", Shape::Text),
+        required("secondary_entity", Shape::Text),
+        required("third_entity", Shape::Text),
+        required("readable_format", Shape::Text),
+        required("ip", Shape::Ipv4),
+        required("ttl", Shape::Integer),
+        required("reason", Shape::Text),
+        required("notes", Shape::Text),
+    ],
+    hidden: &[],
+    nulls: true,
+};
 
 /// An entry.
 #[derive(Serialize)]
@@ -15,7 +43,7 @@ pub(crate) struct AuditLog<'e> {
     /// A number for `action_string`.
     pub(crate) action: u64,
     pub(crate) action_string: &'e str,
-    pub(crate) source: &'e str,
+    pub(crate) source: Cow<'e, str>,
     pub(crate) entity: &'e str,
     /// `""` or `NA` where there is none, and so is the third.
     pub(crate) secondary_entity: &'e str,

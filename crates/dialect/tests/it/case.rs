@@ -119,6 +119,10 @@ impl Case {
         let _ = writeln!(call, "route: {} {}", route.method, route.path);
         let credential = self.dialect.credential(request)?;
         let _ = writeln!(call, "credential: key {:?}, email {:?}", credential.key, credential.email);
+        if let Some(answer) = self.dialect.about_key(request, self.context.key_expires)? {
+            let _ = writeln!(call, "about the key");
+            return Ok((route, answer));
+        }
         let organization = self.dialect.organization(request);
         let _ = writeln!(call, "organization: {organization:?}");
         let own = [self.context.organization.id.as_str(), self.context.organization_shown(self.dialect.name())];

@@ -12,5 +12,6 @@ mod case;
 mod golden;
 mod log;
 mod paging;
+mod round_trip;
 mod route;
 mod schema;

@@ -21,8 +21,8 @@ use super::retry::{Pauses, pause};
 
 /// Send events from a file or a pipe
 ///
-/// The input is NDJSON, a JSON array, or with --format cloudtrail also the files that AWS delivers;
-/// gzip and zstd are recognized by content. It is safe to run again: an event with an id is stored
+/// The input is NDJSON, a JSON array, with --format cloudtrail also the files that AWS delivers, or with
+/// that of a vendor the answers of its API; gzip and zstd are recognized by content. It is safe to run again: an event with an id is stored
 /// once, and events without one get theirs from the content of their batch, its place in the input,
 /// and the API key. So the same input with the same key doubles nothing; an input that has grown,
 /// or comes in pieces, should give its events ids.
@@ -47,7 +47,8 @@ pub(crate) struct Append {
 
 const EXAMPLE: &str = "Example:
   annals append events.ndjson
-  zcat 2026/11/*.json.gz | annals append --format cloudtrail --organization acme";
+  zcat 2026/11/*.json.gz | annals append --format cloudtrail --organization acme
+  curl -u \"$EMAIL:$API_KEY\" https://api.upstash.com/v2/auditlogs | annals append --format upstash";
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -55,6 +56,40 @@ enum Format {
     Annals,
     /// Records of AWS CloudTrail
     Cloudtrail,
+    /// Answers of Upstash's developer API
+    Upstash,
+    /// Answers of Nirvana Labs' API
+    Nirvana,
+    /// Answers of Turso's platform API
+    Turso,
+    /// Answers of Portkey's API
+    Portkey,
+    /// Answers of LaunchDarkly's REST API
+    Launchdarkly,
+}
+
+impl Format {
+    /// The name that the server knows it by; none for our own.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Format::Annals => None,
+            Format::Cloudtrail => Some("cloudtrail"),
+            Format::Upstash => Some("upstash"),
+            Format::Nirvana => Some("nirvana"),
+            Format::Turso => Some("turso"),
+            Format::Portkey => Some("portkey"),
+            Format::Launchdarkly => Some("launchdarkly"),
+        }
+    }
+
+    /// What events may come within.
+    fn wrapping(self) -> Wrapping {
+        if self == Format::Cloudtrail {
+            return Wrapping::Records;
+        }
+        let dialect = self.name().and_then(annals_dialect::of_name);
+        dialect.and_then(|dialect| dialect.entries()).map_or(Wrapping::Bare, Wrapping::Answer)
+    }
 }
 
 /// What became of an input.
@@ -94,7 +129,7 @@ impl Append {
         let name = if self.is_standard_input() { "<stdin>".to_owned() } else { self.file.display().to_string() };
         let (input, bar) = self.open(&name)?;
         let input = decompressed(input).with_context(|| format!("can't read {name}"))?;
-        let wrapping = if self.format == Format::Cloudtrail { Wrapping::Records } else { Wrapping::Bare };
+        let wrapping = self.format.wrapping();
         let client = Client::new(&self.connection);
         let mut sender = Sender { client, bar, target: self.target(), name, summary: Summary::default() };
         let sent = Batches::new(Elements::new(input, wrapping, ELEMENT_BYTES_MAX)).try_for_each(|batch| {
@@ -122,7 +157,7 @@ impl Append {
 
     /// The path that batches go to.
     fn target(&self) -> String {
-        let format = (self.format == Format::Cloudtrail).then_some(("format", "cloudtrail"));
+        let format = self.format.name().map(|name| ("format", name));
         let organization = self.organization.as_deref().map(|id| ("organization", id));
         let parameters = query(format.into_iter().chain(organization));
         if parameters.is_empty() { "/v1/events".to_owned() } else { format!("/v1/events?{parameters}") }

@@ -1,11 +1,14 @@
 //! Cuts a stream of JSON into the texts of single events, at bounded memory: lines of NDJSON,
-//! elements of an array, or elements of the `Records` of a CloudTrail file; also several of these
-//! one after the other, as `cat` puts them together.
+//! elements of an array, elements of the `Records` of a CloudTrail file, or those of the list that a
+//! vendor's answer holds; also several of these one after the other, as `cat` puts them together.
 //!
 //! **Invariant:** an element is one line without its end, and knows the line it began on.
-//! **Invariant:** no more than one element, bounded in bytes, is in memory at a time.
+//! **Invariant:** no more than one element, or one answer, bounded in bytes, is in memory at a time.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead};
+
+use serde_json::value::RawValue;
 
 /// The text of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(crate) struct Elements<R> {
     input: R,
     /// What was read ahead of `input` and turned out to be part of an element.
     ahead: Vec<u8>,
+    /// What is left of an answer.
+    answer: VecDeque<Element>,
     line: u64,
     state: State,
     wrapping: Wrapping,
@@ -50,6 +55,8 @@ pub(crate) enum Wrapping {
     Bare,
     /// In `{"Records":[…]}`.
     Records,
+    /// In an object whose member of this name is their list, whatever else it holds.
+    Answer(&'static str),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,11 +81,22 @@ enum Closes {
 impl<R: BufRead> Elements<R> {
     /// The elements of `input`, none longer than `element_bytes_max`.
     pub(crate) fn new(input: R, wrapping: Wrapping, element_bytes_max: usize) -> Elements<R> {
-        Elements { input, ahead: Vec::new(), line: 1, state: State::Top, wrapping, element_bytes_max }
+        Elements {
+            input,
+            ahead: Vec::new(),
+            answer: VecDeque::new(),
+            line: 1,
+            state: State::Top,
+            wrapping,
+            element_bytes_max,
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Element>, FrameError> {
         loop {
+            if let Some(element) = self.answer.pop_front() {
+                return Ok(Some(element));
+            }
             match self.state {
                 State::Done => return Ok(None),
                 State::Top => match self.skip_blank()? {
@@ -89,6 +107,10 @@ impl<R: BufRead> Elements<R> {
                     }
                     Some(b'{') if self.wrapping == Wrapping::Records && self.takes_records()? => {
                         self.state = State::ArrayBegin { closes: Closes::Records };
+                    }
+                    Some(b'{') if matches!(self.wrapping, Wrapping::Answer(_)) => {
+                        let object = self.object()?;
+                        self.answer = self.entries_of(object)?;
                     }
                     Some(_) => return self.line_element().map(Some),
                 },
@@ -142,8 +164,27 @@ impl<R: BufRead> Elements<R> {
         Ok(Element { line, text })
     }
 
-    /// One object of an array, on one line whatever it was written on.
     fn array_element(&mut self, closes: Closes) -> Result<Element, FrameError> {
+        let element = self.object()?;
+        self.state = State::ArrayNext { closes };
+        Ok(element)
+    }
+
+    /// The entries of an answer; an object that holds no list is one itself.
+    fn entries_of(&self, object: Element) -> Result<VecDeque<Element>, FrameError> {
+        let Wrapping::Answer(member) = self.wrapping else { return Ok(VecDeque::from([object])) };
+        let line = object.line;
+        let broken = |error: serde_json::Error| FrameError::Form { line, what: format!("not valid JSON: {error}") };
+        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(&object.text).map_err(broken)?;
+        let Some(list) = members.get(member).filter(|list| list.get().starts_with('[')) else {
+            return Ok(VecDeque::from([object]));
+        };
+        let entries: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(broken)?;
+        Ok(entries.into_iter().map(|entry| Element { line, text: entry.get().into() }).collect())
+    }
+
+    /// One object, on one line whatever it was written on.
+    fn object(&mut self) -> Result<Element, FrameError> {
         let begun = self.line;
         let mut text = Vec::new();
         let mut scan = Scan::default();
@@ -174,7 +215,6 @@ impl<R: BufRead> Elements<R> {
                 return Err(self.too_long(begun, "event that begins on this line"));
             }
             if scan.depth == 0 {
-                self.state = State::ArrayNext { closes };
                 return Ok(Element { line: begun, text });
             }
         }
@@ -320,6 +360,19 @@ mod tests {
         check(Wrapping::Bare, "", &[]);
         check(Wrapping::Bare, "{\"a\":1}\n\n  {\"a\":2} \r\n{\"a\":3}", &["1:{\"a\":1}", "3:{\"a\":2}", "4:{\"a\":3}"]);
         check(Wrapping::Records, "{\"R\":1}\n{\"Records\":2}\n", &["1:{\"R\":1}", "2:{\"Records\":2}"]);
+    }
+
+    #[test]
+    fn an_answer_is_cut_into_the_elements_of_its_list() {
+        let wrapping = Wrapping::Answer("items");
+        check(wrapping, "{\"items\":[]}", &[]);
+        check(
+            wrapping,
+            "{\"_links\": {},\n \"items\": [{\"a\":\n1}, {}]\n}\n{\"items\":[{\"b\":2}]}",
+            &["1:{\"a\": 1}", "1:{}", "5:{\"b\":2}"],
+        );
+        check(wrapping, "{\"a\":1}\n{\"items\":1}", &["1:{\"a\":1}", "2:{\"items\":1}"]);
+        check(wrapping, "[{\"a\":1}]", &["1:{\"a\":1}"]);
     }
 
     #[test]

@@ -27,8 +27,11 @@ const OWN_PATHS: [(&str, &str); 2] = [("turso", "/v1/auth/{*rest}"), ("launchdar
 pub(super) fn mount(mut router: Router<Arc<App>>) -> Router<Arc<App>> {
     for dialect in annals_dialect::all() {
         let name = dialect.name();
-        let own = OWN_PATHS.iter().filter(|(owner, _)| *owner == name).map(|(_, path)| *path);
-        let mut paths: Vec<&str> = dialect.routes().iter().map(|route| route.path).chain(own).collect();
+        let own: Vec<&str> = OWN_PATHS.iter().filter(|(owner, _)| *owner == name).map(|(_, path)| *path).collect();
+        // What lies below a path of its own is found there.
+        let is_below = |path: &&str| own.iter().any(|own| path.starts_with(own.trim_end_matches("{*rest}")));
+        let routes = dialect.routes().iter().map(|route| route.path).filter(|path| !is_below(path));
+        let mut paths: Vec<&str> = routes.chain(own.iter().copied()).collect();
         paths.sort_unstable();
         paths.dedup();
         for path in paths {
@@ -76,6 +79,9 @@ async fn serve(
     body: Body,
 ) -> Result<Response, Fault> {
     let caller = app.caller(&dialect.credential(&request)?)?;
+    if let Some(answer) = dialect.about_key(&request, caller.expires)? {
+        return answered(answer);
+    }
     let organization = caller.organization(&app, dialect.organization(&request), Some(dialect.name()))?;
     caller.require_read(&organization.id)?;
     let mut held = body::read(&app, &request.headers, body).await?;

@@ -156,8 +156,8 @@ async fn a_request_that_is_not_as_agreed_is_refused() {
         vec![
             Case(send("text/plain", event.as_bytes()), 400, INVALID, None, "application/cloudevents-batch+json"),
             Case(ask("POST", "/v1/events").body(event).key(&server.writer), 400, INVALID, None, "application/x-ndjson"),
-            Case(format("upstash"), 400, INVALID, Some("format"), "not supported yet"),
-            Case(format("xml"), 400, INVALID, Some("format"), "not supported yet"),
+            Case(format("turso"), 400, INVALID, None, "no entry of turso"),
+            Case(format("xml"), 400, INVALID, Some("format"), "cloudtrail, upstash"),
             Case(raw("/v1/events?mode=fast", JSON, event).key(&server.writer), 400, INVALID, Some("mode"), "mode"),
             Case(named(""), 400, INVALID, None, "Idempotency-Key"),
             Case(named(&"k".repeat(252)), 400, LIMIT, None, "252"),

@@ -61,6 +61,122 @@ async fn every_dialect_answers_at_its_own_paths_and_under_its_name() {
     }
 }
 
+/// For each vendor: an answer as its documentation shows it, where the entries of one stand, and whose log it is.
+fn documented() -> [(&'static str, &'static str, &'static str, Value); 5] {
+    [
+        (
+            "upstash",
+            "",
+            "customer_id",
+            json!([{"log_id":"ab9744ed-f51c-4z58-a3cj-e3bs756154du","customer_id":"example@example.com",
+                "actor":"example@example.com","timestamp":1_764_587_058,"action":13,"action_string":"Delete Team",
+                "source":"API_KEY - system_tests","entity":"test_team","secondary_entity":"NA","third_entity":"",
+                "readable_format":"","ip":"1.2.3.4","ttl":1_780_311_858,"reason":"","notes":""}]),
+        ),
+        (
+            "nirvana",
+            "/items",
+            "",
+            json!({"items":[{"id":"123e4567-e89b-12d3-a456-426614174000","action":"vm.created",
+                "actor":{"id":"123e4567-e89b-12d3-a456-426614174001","name":null,"type":"user"},
+                "client_ip":"203.0.113.1","created_at":"2025-01-01T00:00:00Z","method":"POST",
+                "path":"/v1/compute/vms","status_code":200,"user_agent":"curl/8","target":{"id":"vm1","type":"vm"}}],
+                "pagination":{"next_cursor":null,"previous_cursor":null,"total_count":1}}),
+        ),
+        (
+            "turso",
+            "/audit_logs",
+            "",
+            json!({"audit_logs":[{"code":"db-create","message":"","origin":"cli","author":"iku",
+                "created_at":"2023-12-20T09:46:08Z","data":{}}],
+                "pagination":{"page":1,"page_size":10,"total_pages":1,"total_rows":1}}),
+        ),
+        (
+            "portkey",
+            "/records",
+            "organisation_id",
+            json!({"records":[{"timestamp":"2026-11-20T09:46:08.000+00:00","method":"PUT","uri":"/v1/api-keys/x",
+                "request_id":"r1","request_body":"{\"name\":\"k\",\"limit\":9007199254740993}",
+                "request_headers":"{\"authorization\":\"Be****ey\"}","user_id":"u1","user_type":"user",
+                "organisation_id":"472d2804-d054-4226-b4ae-9d4e2e61e69e","response_status_code":200,
+                "resource_type":"api keys","action":"update","client_ip":"203.0.113.1","country":"JP"}],
+                "total":1,"object":"analytics-graph"}),
+        ),
+        (
+            "launchdarkly",
+            "/items",
+            "_accountId",
+            json!({"_links":{"self":{"href":"/api/v2/auditlog","type":"application/json"}},"items":[{
+                "_links":{"canonical":{"href":"/api/v2/projects/p","type":"application/json"},
+                    "parent":{"href":"/api/v2/auditlog","type":"application/json"},
+                    "self":{"href":"/api/v2/auditlog/1234a56b7c89d012345e678f","type":"application/json"},
+                    "site":{"href":"/settings","type":"text/html"}},
+                "_id":"1234a56b7c89d012345e678f","_accountId":"5d0a","date":1_764_587_058_123_i64,
+                "accesses":[{"action":"updateOn","resource":"proj/web:env/production:flag/new;payments"}],
+                "kind":"flag","name":"New checkout","description":"turned **on**","shortDescription":"",
+                "comment":"","member":{"_links":{},"_id":"m1","email":"iku@example.com","firstName":"Iku",
+                    "lastName":"Ito"},
+                "titleVerb":"turned on the flag","title":"Iku turned on the flag",
+                "target":{"_links":{},"name":"New checkout",
+                    "resources":["proj/web:env/production:flag/new;payments"]}}]}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_vendors_api_returned_is_taken_and_shown_again_as_it_was() {
+    let server = Server::start().await;
+    for (vendor, entries, owner, answer) in documented() {
+        let entry = answer.pointer(entries).and_then(|entries| entries.get(0)).expect("an entry");
+        // The answer as it came, one entry of it, and a line.
+        for (content_type, body, events) in [
+            ("application/json", answer.to_string(), 1),
+            ("application/json", entry.to_string(), 1),
+            ("application/x-ndjson", format!("{entry}\n{entry}\n"), 2),
+        ] {
+            let ask = ask("POST", &format!("/v1/events?format={vendor}")).header("content-type", content_type);
+            let reply = server.send(ask.body(body).key(&server.writer)).await;
+            assert!(reply.status == 201 || reply.status == 200, "{vendor}: {}", reply.text());
+            assert_eq!(reply.json()["events"].as_array().map(Vec::len), Some(events), "{vendor}");
+        }
+        let list = LISTS.iter().find(|(name, ..)| *name == vendor).expect("a vendor").1;
+        let list = server.send(with_key(vendor, get(&list.replace("2026-01-01", "2020-01-01")), &server.reader)).await;
+        let shown = list.expect(StatusCode::OK).json();
+        let same = |have: &Value| {
+            let without = |entry: &Value| {
+                let mut entry = entry.as_object().cloned().unwrap_or_default();
+                entry.remove(owner);
+                entry
+            };
+            without(have) == without(entry)
+        };
+        let shown = shown.pointer(entries).and_then(Value::as_array).expect("entries");
+        assert!(shown.iter().any(same), "{vendor}: {entry} is none of {shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_none_is_refused_with_its_place() {
+    let server = Server::start().await;
+    for (vendor, entries, _, answer) in documented() {
+        let entry = answer.pointer(entries).and_then(|entries| entries.get(0)).expect("an entry");
+        for (body, event) in [
+            (format!("[{entry},7]"), 1),
+            (format!("[{entry},{{\"x\":1}}]"), 1),
+            (format!("[{entry},"), 1),
+            ("nonsense".to_owned(), 0),
+        ] {
+            let path = format!("/v1/events?format={vendor}");
+            let ask = ask("POST", &path).header("content-type", "application/json").body(body.clone());
+            let reply = server.send(ask.key(&server.writer)).await;
+            assert_eq!(reply.status, 400, "{vendor}: {body}: {}", reply.text());
+            let place = &reply.json()["error"]["event"];
+            assert!(*place == event || place.is_null(), "{vendor}: {body}: {}", reply.text());
+        }
+    }
+    assert_eq!(server.counts().await[0], 0);
+}
+
 #[tokio::test]
 async fn a_refusal_is_in_the_form_of_the_api_that_the_path_belongs_to() {
     let server = Server::start().await;

@@ -10,7 +10,7 @@ use annals_model::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::cloudevents;
+use super::{cloudevents, entries};
 
 /// How events are laid out in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,12 @@ pub(crate) enum Words {
     CloudEvents,
     /// Records of CloudTrail.
     CloudTrail,
+    /// Entries of the vendor of this name, as its API returns them.
+    Vendor(&'static str),
 }
+
+/// The format that is no vendor's API.
+const CLOUDTRAIL: &str = "cloudtrail";
 
 /// Events of one body.
 #[derive(Debug, PartialEq)]
@@ -67,16 +72,21 @@ pub(crate) fn kind(content_type: Option<&str>, format: Option<&str>) -> Result<(
             ));
         }
     };
-    match (format, words) {
-        (None, _) => Ok((layout, words)),
-        (Some("cloudtrail"), Words::Annals) => Ok((layout, Words::CloudTrail)),
-        (Some("cloudtrail"), _) => {
-            Err(Fault::invalid("with format, Content-Type must be application/json or application/x-ndjson"))
-        }
-        (Some(_), _) => {
-            Err(Fault::invalid("this format is not supported yet: format must be cloudtrail, or left away")
-                .at_member("format"))
-        }
+    let Some(format) = format else { return Ok((layout, words)) };
+    let named = match format {
+        CLOUDTRAIL => Words::CloudTrail,
+        name => match annals_dialect::of_name(name) {
+            Some(dialect) => Words::Vendor(dialect.name()),
+            None => {
+                let names = annals_dialect::all().map(|dialect| dialect.name()).join(", ");
+                let what = format!("format must be one of {CLOUDTRAIL}, {names}, or left away");
+                return Err(Fault::invalid(what).at_member("format"));
+            }
+        },
+    };
+    match words {
+        Words::Annals => Ok((layout, named)),
+        _ => Err(Fault::invalid("with format, Content-Type must be application/json or application/x-ndjson")),
     }
 }
 
@@ -87,8 +97,9 @@ impl Batch {
     ///
     /// An invalid-request or limit fault with the place.
     pub(crate) fn read(body: &[u8], layout: Layout, words: Words) -> Result<Batch, Fault> {
-        match layout {
-            Layout::Json => {
+        match (layout, words) {
+            (Layout::Json, Words::Vendor(name)) => Ok(Batch { events: entries::read(body, name)?, lines: None }),
+            (Layout::Json, _) => {
                 let values = values(delivered(body, words)).map_err(listed)?;
                 let events = values.into_iter().enumerate().map(|(at, value)| {
                     let event = event(value, words);
@@ -96,7 +107,7 @@ impl Batch {
                 });
                 Ok(Batch { events: events.collect::<Result<_, _>>()?, lines: None })
             }
-            Layout::Lines => Batch::read_lines(body, words),
+            (Layout::Lines, _) => Batch::read_lines(body, words),
         }
     }
 
@@ -108,7 +119,10 @@ impl Batch {
         }
         let mut batch = Batch { events: Vec::with_capacity(count), lines: Some(Vec::with_capacity(count)) };
         for (at, (line_at, line)) in lines().enumerate() {
-            let read = Value::parse(line).map_err(|error| broken(&error)).and_then(|value| event(value, words));
+            let read = match words {
+                Words::Vendor(name) => entries::read_one(line, name),
+                _ => Value::parse(line).map_err(|error| broken(&error)).and_then(|value| event(value, words)),
+            };
             batch.lines.get_or_insert_default().push(line_at + 1);
             batch.events.push(read.map_err(|fault| batch.locate(fault.at_event(at)))?);
         }
@@ -151,10 +165,11 @@ fn event(value: Value, words: Words) -> Result<NewEvent, Fault> {
         Words::Annals => parse_content(value),
         Words::CloudEvents => cloudevents::read(value),
         Words::CloudTrail => cloudtrail::read(value),
+        Words::Vendor(_) => Err(Fault::internal("entries of a vendor are read from their text")),
     }
 }
 
-fn too_many(count: usize) -> Fault {
+pub(super) fn too_many(count: usize) -> Fault {
     Fault::limit("events of one request", limits::BATCH_EVENTS_MAX, count)
 }
 
@@ -245,12 +260,13 @@ mod tests {
         assert_eq!(kind(Some("application/json"), None), json);
         assert_eq!(kind(Some("Application/JSON ; charset=utf-8"), None), json);
         assert_eq!(kind(Some("application/x-ndjson"), Some("cloudtrail")), Ok((Layout::Lines, Words::CloudTrail)));
+        assert_eq!(kind(Some("application/json"), Some("turso")), Ok((Layout::Json, Words::Vendor("turso"))));
         assert_eq!(kind(Some("application/cloudevents-batch+json"), None), Ok((Layout::Json, Words::CloudEvents)));
         for (content_type, format) in [
             (None, None),
             (Some("text/plain"), None),
             (Some(""), None),
-            (Some("application/json"), Some("upstash")),
+            (Some("application/json"), Some("acme")),
             (Some("application/json"), Some("")),
             (Some("application/cloudevents+json"), Some("cloudtrail")),
         ] {

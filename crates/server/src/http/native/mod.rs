@@ -9,6 +9,7 @@ mod append;
 mod batch;
 mod cloudevents;
 mod count;
+mod entries;
 mod event;
 mod health;
 mod keys;
