@@ -31,9 +31,6 @@ const NUMBERS: &str = "numbers";
 /// What is JSON in a text, and a text in the event.
 const TEXTS: &str = "texts";
 
-/// How many of an entry's members an error names.
-const NAMES_SHOWN: usize = 3;
-
 /// What a vendor's schema says of a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
@@ -77,6 +74,8 @@ pub(crate) struct Vendor {
     pub(crate) name: &'static str,
     /// The member that tells whose log it is: that of whoever reads it, never kept.
     pub(crate) owner: Option<&'static str>,
+    /// Members of which an entry has at least one, and those of others none or few.
+    pub(crate) marks: [&'static str; 2],
     /// The members of an entry.
     pub(crate) fields: &'static [Field],
     /// Members that are kept but shown elsewhere.
@@ -150,7 +149,7 @@ impl Vendor {
     ///
     /// # Errors
     ///
-    /// An invalid-request fault if the entry has none of the vendor's members, or one of the name that notes have.
+    /// An invalid-request fault if the entry can't be one of the vendor's, or has a member of the name that notes have.
     pub(crate) fn keep(
         &self,
         mut entry: Map<String, Json>,
@@ -161,10 +160,12 @@ impl Vendor {
             let what = format!("{NOTES} is a member that no entry of {} has", self.name);
             return Err(Fault::invalid(what).at_member(NOTES));
         }
-        if !self.fields.iter().any(|field| entry.contains_key(field.name)) {
-            let names = self.fields.iter().map(|field| field.name).take(NAMES_SHOWN).collect::<Vec<_>>().join(", ");
-            let what = format!("this is no entry of {}: it has none of its members, such as {names}", self.name);
-            return Err(Fault::invalid(what));
+        let [mark, other] = self.marks;
+        if !self.marks.iter().any(|mark| entry.contains_key(*mark)) {
+            return Err(Fault::invalid(format!(
+                "this is no entry of {}: it has neither {mark} nor {other}",
+                self.name
+            )));
         }
         for (object, owner) in [&mut entry, &mut shown, &mut again].into_iter().zip([self.owner; 3]) {
             owner.map(|owner| object.remove(owner));

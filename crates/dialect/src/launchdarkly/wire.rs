@@ -74,8 +74,14 @@ const ENTRY: [Field; 17] = [
 ];
 
 /// The vendor's entries with their details.
-pub(crate) const DETAILED: Vendor =
-    Vendor { name: NAME, owner: Some("_accountId"), fields: &ENTRY, hidden: &[], nulls: false };
+pub(crate) const DETAILED: Vendor = Vendor {
+    name: NAME,
+    owner: Some("_accountId"),
+    marks: ["accesses", "_id"],
+    fields: &ENTRY,
+    hidden: &[],
+    nulls: false,
+};
 
 /// The vendor's entries in a list.
 pub(crate) const LISTED: Vendor = Vendor {

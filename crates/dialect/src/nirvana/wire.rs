@@ -10,6 +10,7 @@ use crate::shown::{API_KEY, USER};
 pub(crate) const VENDOR: Vendor = Vendor {
     name: NAME,
     owner: None,
+    marks: ["action", "actor"],
     fields: &[
         required("id", Shape::Text),
         required("action", Shape::Text),

@@ -13,6 +13,7 @@ use crate::shown::{API_KEY, USER};
 pub(crate) const VENDOR: Vendor = Vendor {
     name: NAME,
     owner: Some("organisation_id"),
+    marks: ["action", "user_type"],
     fields: &[
         optional("timestamp", Shape::Text),
         optional("method", Shape::OneOf(&[POST, PUT, DELETE])),

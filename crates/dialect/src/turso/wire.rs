@@ -40,6 +40,7 @@ pub(crate) const CODES: [&str; 24] = [
 pub(crate) const VENDOR: Vendor = Vendor {
     name: NAME,
     owner: None,
+    marks: ["code", "author"],
     fields: &[
         optional("code", Shape::OneOf(&CODES)),
         optional("message", Shape::Text),

@@ -12,6 +12,7 @@ use crate::kept::{Shape, Vendor, required};
 pub(crate) const VENDOR: Vendor = Vendor {
     name: NAME,
     owner: Some("customer_id"),
+    marks: ["action_string", "log_id"],
     fields: &[
         required("log_id", Shape::Text),
         required("actor", Shape::Text),

@@ -105,7 +105,7 @@ fn an_entry_of_another_kind_is_refused() {
 #[test]
 fn a_member_that_would_be_taken_for_notes_is_refused() {
     for vendor in &*VENDORS {
-        let mut entry = json!({"code": "x", "action": "x", "action_string": "x", "kind": "x"});
+        let mut entry = json!({"code": "x", "action": "x", "action_string": "x", "accesses": []});
         assert!(vendor.dialect.read(entry.clone()).is_ok(), "{}", vendor.dialect.name());
         entry["annals"] = json!({});
         assert!(vendor.dialect.read(entry).is_err(), "{}", vendor.dialect.name());
@@ -229,7 +229,9 @@ proptest! {
         ("data", Some(or_null(any_object()))), ("ip", Some(address())),
         ("country_code", Some(text())), ("city", Some(text())), ("latitude", Some(text())), ("longitude", Some(text())),
     ]), missing in missing()) {
-        Vendor::of("turso").check(&without(&entry, &missing));
+        let entry = without(&entry, &missing);
+        prop_assume!(entry.get("code").is_some() || entry.get("author").is_some());
+        Vendor::of("turso").check(&entry);
     }
 
     #[test]
@@ -241,7 +243,9 @@ proptest! {
         ("workspace_id", Some(text())), ("response_status_code", Some(integer())), ("resource_type", Some(text())),
         ("action", Some(text())), ("client_ip", Some(address())), ("country", Some(text())),
     ]), missing in missing()) {
-        Vendor::of("portkey").check(&without(&record, &missing));
+        let record = without(&record, &missing);
+        prop_assume!(record.get("action").is_some() || record.get("user_type").is_some());
+        Vendor::of("portkey").check(&record);
     }
 
     #[test]
