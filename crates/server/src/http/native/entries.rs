@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use annals_dialect::Dialect;
 use annals_model::{Fault, FaultKind, Location, NewEvent, limits};
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::batch::too_many;
 
@@ -99,7 +100,70 @@ fn entry(text: &[u8], dialect: &dyn Dialect) -> Result<NewEvent, Fault> {
             format!("the entry has more than {} bytes", limits::EVENT_BYTES_MAX),
         ));
     }
-    dialect.read(serde_json::from_slice(text).map_err(|error| broken(&error))?)
+    let Distinct(entry) = serde_json::from_slice(text).map_err(|error| broken(&error))?;
+    dialect.read(entry)
+}
+
+/// A value in which no object has two members of one name, of which one would be lost.
+struct Distinct(Value);
+
+struct DistinctVisitor;
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Distinct, D::Error> {
+        deserializer.deserialize_any(DistinctVisitor).map(Distinct)
+    }
+}
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, bool: bool) -> Result<Value, E> {
+        Ok(bool.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Distinct(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Distinct(value))) = object.next_entry::<String, Distinct>()? {
+            if members.contains_key(&name) {
+                return Err(de::Error::custom(format_args!("the member {name:?} stands there twice")));
+            }
+            members.insert(name, value);
+        }
+        Ok(Value::Object(members))
+    }
 }
 
 fn broken(error: &serde_json::Error) -> Fault {
