@@ -15,7 +15,7 @@
 
 use std::net::Ipv4Addr;
 
-use annals_model::{Content, Fault, Object, Time, Value, limits};
+use annals_model::{Content, Fault, Filter, Object, Time, Value, limits};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -36,6 +36,8 @@ const TEXTS: &str = "texts";
 pub(crate) enum Shape {
     /// Any text.
     Text,
+    /// A text that is none of the server's own actions.
+    Action,
     /// An IPv4 address.
     Ipv4,
     /// A time in RFC 3339.
@@ -378,6 +380,7 @@ fn fit(value: &mut Json, shape: &Shape, nulls: bool) -> bool {
     match (shape, value) {
         (Shape::OrNull(_), Json::Null) | (Shape::Text, Json::String(_)) | (Shape::Bool, Json::Bool(_)) => true,
         (Shape::OrNull(shape), value) => fit(value, shape, nulls),
+        (Shape::Action, Json::String(text)) => !text.starts_with(Filter::OWN_ACTIONS),
         (Shape::Time, Json::String(text)) => Time::parse(text).is_ok(),
         (Shape::Ipv4, Json::String(text)) => text.parse::<Ipv4Addr>().is_ok(),
         (Shape::OneOf(texts), Json::String(text)) => texts.contains(&text.as_str()),

@@ -106,6 +106,7 @@ impl Entry {
         mut content: Content,
         show: impl Fn(&Stranger, &Content) -> Result<Map<String, Json>, Fault>,
     ) -> Result<NewEvent, Fault> {
+        content.check()?;
         let mut shown = Vec::with_capacity(2);
         for stranger in strangers()? {
             content.id = id.clone().unwrap_or_else(|| stranger.id.to_owned());

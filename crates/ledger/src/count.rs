@@ -54,6 +54,8 @@ const INTERVALS_MS: [i64; 36] = [
     26 * WEEK_MS,
     YEAR_MS,
 ];
+/// Lengths go up to a million years, beyond all times there are.
+const YEARS_TENS: u32 = 6;
 const DAY_MS: i64 = 86_400_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
 const YEAR_MS: i64 = 52 * WEEK_MS;
@@ -206,11 +208,17 @@ impl Plan {
             last.us().div_euclid(interval_us).saturating_sub(first.us().div_euclid(interval_us)).saturating_add(1)
         };
         let fits = |interval_us: &i64| count(*interval_us) <= at_most;
-        let tens = (0..).map(|power| 10_i64.saturating_pow(power));
+        let tens = (0..YEARS_TENS).map(|power| 10_i64.saturating_pow(power));
         let years =
             tens.flat_map(|ten| [2, 5, 10].map(|step| ten.saturating_mul(step).saturating_mul(YEAR_MS * MS_US)));
         let intervals = INTERVALS_MS.into_iter().map(|ms| ms * MS_US).chain(years);
-        let interval_us = intervals.into_iter().find(fits).unwrap_or(YEAR_MS * MS_US);
+        let Some(interval_us) = intervals.into_iter().find(fits) else {
+            // Buckets meet at 1970 whatever their length, so a single one that reaches over it begins where the
+            // first event is.
+            let span_ms = last.us().saturating_sub(first.us()).div_euclid(MS_US);
+            let interval_us = span_ms.saturating_add(2).saturating_mul(MS_US);
+            return Plan { begin_us: first.us().div_euclid(MS_US).saturating_mul(MS_US), interval_us, count: 1 };
+        };
         Plan {
             begin_us: first.us().div_euclid(interval_us).saturating_mul(interval_us),
             interval_us,
@@ -282,6 +290,9 @@ mod tests {
         assert_eq!(plan(1_735_689_600, 1_767_225_599, 12).1, 56 * 86_400);
         assert_eq!(plan(1_577_836_800, 1_735_689_599, 60).1, 56 * 86_400);
         assert_eq!(plan(1_577_836_800, 1_735_689_599, 5).1, 2 * 364 * 86_400);
+        assert_eq!(plan(-1, 0, 1), (-1, 1, 1));
+        let (begin_s, interval_s, count) = plan(-62_135_596_800, 253_402_207_200, 1);
+        assert!(begin_s == -62_135_596_800 && begin_s + interval_s >= 253_402_207_200 && count == 1);
         let (_, interval_s, count) = plan(-62_135_596_800, 253_402_207_200, 60);
         assert!(count <= 60 && interval_s % 604_800 == 0);
     }

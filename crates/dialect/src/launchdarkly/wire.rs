@@ -10,13 +10,13 @@ use crate::shown::Json;
 
 const LINK: Shape = Shape::Object(&[optional("href", Shape::Text), optional("type", Shape::Text)]);
 const LINKS: Shape = Shape::Each(&LINK);
-const ENTRY: [Field; 17] = [
+const ENTRY: [Field; 18] = [
     required("_links", LINKS),
     required("_id", Shape::Text),
     required("date", Shape::Integer),
     required(
         "accesses",
-        Shape::List(&Shape::Object(&[optional("action", Shape::Text), optional("resource", Shape::Text)])),
+        Shape::List(&Shape::Object(&[optional("action", Shape::Action), optional("resource", Shape::Text)])),
     ),
     required("kind", Shape::Text),
     required("name", Shape::Text),
@@ -71,6 +71,7 @@ const ENTRY: [Field; 17] = [
         "parent",
         Shape::Object(&[optional("_links", LINKS), optional("name", Shape::Text), optional("resource", Shape::Text)]),
     ),
+    optional("subentries", Shape::List(&Shape::Anything)),
 ];
 
 /// The vendor's entries with their details.

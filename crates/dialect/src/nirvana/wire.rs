@@ -13,7 +13,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
     marks: ["action", "actor"],
     fields: &[
         required("id", Shape::Text),
-        required("action", Shape::Text),
+        required("action", Shape::Action),
         required(
             "actor",
             Shape::Object(&[

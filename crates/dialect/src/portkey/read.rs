@@ -1,6 +1,6 @@
 //! From a record to an event.
 
-use annals_model::{Actor, Content, Fault, NewEvent, Request, Target, Value};
+use annals_model::{Actor, Content, Fault, NewEvent, Request, Target, Value, limits};
 use serde_json::Value as Json;
 
 use super::encode;
@@ -13,7 +13,9 @@ pub(crate) fn record(record: Json) -> Result<NewEvent, Fault> {
     let mut texts = Vec::new();
     let mut json = |name: &'static str| {
         let text = record.text(name)?;
-        let value = Value::parse(text.as_bytes()).ok().filter(|value| value.canonical() == text.as_bytes());
+        // It comes to lie two levels down.
+        let fits = |value: &Value| value.depth() + 2 <= limits::JSON_DEPTH_MAX && value.canonical() == text.as_bytes();
+        let value = Value::parse(text.as_bytes()).ok().filter(fits);
         if value.is_none() {
             texts.push(name);
         }

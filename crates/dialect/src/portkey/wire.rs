@@ -27,7 +27,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
         optional("workspace_id", Shape::Text),
         optional("response_status_code", Shape::Integer),
         optional("resource_type", Shape::Text),
-        optional("action", Shape::Text),
+        optional("action", Shape::Action),
         optional("client_ip", Shape::Text),
         optional("country", Shape::Text),
     ],

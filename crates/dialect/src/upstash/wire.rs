@@ -18,7 +18,7 @@ pub(crate) const VENDOR: Vendor = Vendor {
         required("actor", Shape::Text),
         required("timestamp", Shape::Integer),
         required("action", Shape::Integer),
-        required("action_string", Shape::Text),
+        required("action_string", Shape::Action),
         required("source", Shape::Text),
         required("entity", Shape::Text),
         required("secondary_entity", Shape::Text),

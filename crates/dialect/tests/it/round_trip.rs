@@ -151,6 +151,14 @@ fn what_members_rebuild_is_kept_in_them_alone() {
     assert_eq!(content.actor.kind.as_deref(), Some("api_key"));
 }
 
+#[test]
+fn json_in_a_text_may_be_nested_as_deep_as_in_an_event_and_deeper() {
+    for levels in [1, 29, 30, 31, 32, 33, 100] {
+        let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        Vendor::of("portkey").check(&json!({"action": "x", "request_body": text, "query_params": text}));
+    }
+}
+
 /// What is handed in by hand under the vendor's name is shown where the vendor's schema allows it.
 #[test]
 fn what_a_schema_does_not_allow_is_not_shown() {
@@ -173,8 +181,12 @@ fn what_a_schema_does_not_allow_is_not_shown() {
     for name in ["comment", "x", "delta"] {
         assert_eq!(entry.get(name), None, "{name}");
     }
-    let entry = shown("nirvana", r#"{"nirvana":{"actor":{"type":"robot"},"annals":{"absent":["/method","/target"]}}}"#);
+    let entry = shown(
+        "nirvana",
+        r#"{"nirvana":{"action":"annals.redact","actor":{"type":"robot"},"annals":{"absent":["/method","/target"]}}}"#,
+    );
     assert_eq!(entry["actor"]["type"], "user");
+    assert_eq!(entry["action"], "x");
     assert_eq!((&entry["method"], &entry["target"]), (&json!(""), &json!(null)));
 }
 

@@ -5,10 +5,14 @@
 //! **Invariant:** an element is one line without its end, and knows the line it began on.
 //! **Invariant:** no more than one element, or one answer, bounded in bytes, is in memory at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// How much longer than one event an answer may be.
+const ANSWER_ELEMENTS_MAX: usize = 16;
 
 /// The text of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,9 +179,15 @@ impl<R: BufRead> Elements<R> {
         let Wrapping::Answer(member) = self.wrapping else { return Ok(VecDeque::from([object])) };
         let line = object.line;
         let broken = |error: serde_json::Error| FrameError::Form { line, what: format!("not valid JSON: {error}") };
-        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(&object.text).map_err(broken)?;
-        let Some(list) = members.get(member).filter(|list| list.get().starts_with('[')) else {
-            return Ok(VecDeque::from([object]));
+        let members: Vec<(String, &RawValue)> = members_of(&object.text).map_err(broken)?;
+        let mut lists = members.iter().filter(|(name, _)| name == member);
+        let list = match (lists.next(), lists.next()) {
+            (Some(_), Some(_)) => {
+                return Err(FrameError::Form { line, what: format!("the member {member} stands there twice") });
+            }
+            (Some((_, list)), None) if list.get() == "null" => return Ok(VecDeque::new()),
+            (Some((_, list)), None) if list.get().starts_with('[') => list,
+            _ => return Ok(VecDeque::from([object])),
         };
         let entries: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(broken)?;
         Ok(entries.into_iter().map(|entry| Element { line, text: entry.get().into() }).collect())
@@ -211,8 +221,14 @@ impl<R: BufRead> Elements<R> {
                 }
             }
             self.input.consume(used);
-            if text.len() > self.element_bytes_max {
-                return Err(self.too_long(begun, "event that begins on this line"));
+            let is_answer = matches!(self.wrapping, Wrapping::Answer(_));
+            let (bytes_max, noun) = match is_answer {
+                true => (ANSWER_ELEMENTS_MAX.saturating_mul(self.element_bytes_max), "answer"),
+                false => (self.element_bytes_max, "event"),
+            };
+            if text.len() > bytes_max {
+                let what = format!("the {noun} that begins on this line has more than {bytes_max} bytes");
+                return Err(FrameError::Form { line: begun, what });
             }
             if scan.depth == 0 {
                 return Ok(Element { line: begun, text });
@@ -306,6 +322,27 @@ impl<R: BufRead> Iterator for Elements<R> {
     }
 }
 
+/// The members of an object, in their order.
+fn members_of(text: &[u8]) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = object.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    serde_json::Deserializer::from_slice(text).deserialize_map(Members)
+}
+
 /// How deep in objects and lists a scan is, and whether it is in a text.
 #[derive(Default)]
 struct Scan {
@@ -371,6 +408,8 @@ mod tests {
             "{\"_links\": {},\n \"items\": [{\"a\":\n1}, {}]\n}\n{\"items\":[{\"b\":2}]}",
             &["1:{\"a\": 1}", "1:{}", "5:{\"b\":2}"],
         );
+        check(wrapping, "{\"items\":null}", &[]);
+        check(wrapping, "{\"items\":[{}],\"items\":[]}", &["1!the member items stands there twice"]);
         check(wrapping, "{\"a\":1}\n{\"items\":1}", &["1:{\"a\":1}", "2:{\"items\":1}"]);
         check(wrapping, "[{\"a\":1}]", &["1:{\"a\":1}"]);
     }

@@ -166,6 +166,7 @@ async fn an_entry_that_is_none_is_refused_with_its_place() {
             (format!("[{entry},"), 1),
             (format!("[{}]", entry.to_string().replacen('{', "{\"a\":{\"x\":1,\"x\":2},", 1)), 0),
             ("nonsense".to_owned(), 0),
+            (format!("{{\"{0}\":[{entry}],\"{0}\":[]}}", entries.trim_start_matches('/')), 0),
         ] {
             let path = format!("/v1/events?format={vendor}");
             let ask = ask("POST", &path).header("content-type", "application/json").body(body.clone());

@@ -3,11 +3,9 @@
 //!
 //! **Invariant:** one entry at a time is in memory besides the body and the events.
 
-use std::collections::BTreeMap;
-
 use annals_dialect::Dialect;
 use annals_model::{Fault, FaultKind, Location, NewEvent, limits};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -45,8 +43,36 @@ fn dialect(name: &str) -> Result<&'static dyn Dialect, Fault> {
 /// The list that an answer holds; none where the body is one entry.
 fn held<'b>(body: &'b [u8], dialect: &dyn Dialect) -> Result<Option<&'b str>, Fault> {
     let Some(member) = dialect.entries() else { return Ok(None) };
-    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|error| broken(&error))?;
-    Ok(members.get(member).map(|list| list.get()).filter(|list| list.starts_with('[')))
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let found = deserializer.deserialize_map(Member(member)).and_then(|found| deserializer.end().map(|()| found));
+    Ok(match found.map_err(|error| broken(&error))?.map(RawValue::get) {
+        // As some write a list of nothing.
+        Some("null") => Some("[]"),
+        found => found.filter(|list| list.starts_with('[')),
+    })
+}
+
+/// Finds one member of an object, which must not be there twice, and keeps nothing else of it.
+struct Member(&'static str);
+
+impl<'de> Visitor<'de> for Member {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Option<&'de RawValue>, A::Error> {
+        let mut found = None;
+        while let Some(name) = object.next_key::<String>()? {
+            if name != self.0 {
+                object.next_value::<IgnoredAny>()?;
+            } else if found.replace(object.next_value::<&RawValue>()?).is_some() {
+                return Err(de::Error::custom(format_args!("the member {name:?} stands there twice")));
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn list(text: &[u8], dialect: &'static dyn Dialect) -> Result<Vec<NewEvent>, Fault> {
