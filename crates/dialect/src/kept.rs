@@ -27,7 +27,6 @@ const NOTES: &str = "annals";
 const ABSENT: &str = "absent";
 /// What is kept as a text and was a number.
 const NUMBERS: &str = "numbers";
-
 /// What is JSON in a text, and a text in the event.
 const TEXTS: &str = "texts";
 
@@ -117,26 +116,30 @@ impl Vendor {
 
     /// Whether a member of an entry is JSON in a text that stands in the event as it is.
     pub(crate) fn is_text(&self, content: &Content, name: &str) -> bool {
-        let texts = self.kept(content).map_or(&[][..], |kept| paths(kept, TEXTS));
-        texts.iter().filter_map(Value::as_text).any(|path| path.strip_prefix('/') == Some(name))
+        let kept = self.kept(content);
+        kept.is_some_and(|kept| paths(kept, TEXTS).any(|path| path.strip_prefix('/') == Some(name)))
     }
 
     /// The paths of all of them.
     pub(crate) fn texts_of(&self, content: &Content) -> Vec<String> {
-        let texts = self.kept(content).map_or(&[][..], |kept| paths(kept, TEXTS));
-        texts.iter().filter_map(Value::as_text).map(str::to_owned).collect()
+        self.kept(content).map_or_else(Vec::new, |kept| paths(kept, TEXTS).map(str::to_owned).collect())
     }
 
     /// An event's `vendor` in which some members of the entry are such texts.
     pub(crate) fn texts(&self, names: &[&str]) -> Option<Value> {
-        if names.is_empty() {
-            return None;
+        let texts = (TEXTS, names.iter().map(|name| format!("/{name}")).collect());
+        self.vendor(Object::new(), [texts])
+    }
+
+    /// An event's `vendor` with what is kept and noted; none for nothing.
+    fn vendor<const N: usize>(&self, mut kept: Object, notes: [(&str, Vec<String>); N]) -> Option<Value> {
+        let notes = notes.into_iter().filter(|(_, paths)| !paths.is_empty());
+        let notes = notes.map(|(name, paths)| (name, Value::List(paths.into_iter().map(Value::from).collect())));
+        let notes: Object = notes.collect();
+        if !notes.is_empty() {
+            kept.insert(NOTES, Value::Object(notes));
         }
-        let texts = Value::List(names.iter().map(|name| Value::from(format!("/{name}"))).collect());
-        let notes: Object = [(TEXTS, texts)].into_iter().collect();
-        let kept: Object = [(NOTES, Value::Object(notes))].into_iter().collect();
-        let vendor: Object = [(self.name, Value::Object(kept))].into_iter().collect();
-        Some(Value::Object(vendor))
+        (!kept.is_empty()).then(|| Value::Object([(self.name, Value::Object(kept))].into_iter().collect()))
     }
 
     /// What was kept of an event's entry.
@@ -169,39 +172,28 @@ impl Vendor {
                 self.name
             )));
         }
-        for (object, owner) in [&mut entry, &mut shown, &mut again].into_iter().zip([self.owner; 3]) {
-            owner.map(|owner| object.remove(owner));
+        if let Some(owner) = self.owner {
+            for object in [&mut entry, &mut shown, &mut again] {
+                object.remove(owner);
+            }
         }
         let mut notes = Notes::default();
-        let kept = notes.differences(&entry, &shown, &again, &mut String::new());
-        let mut kept = kept.unwrap_or_default();
-        let noted: Object = [(ABSENT, notes.absent), (NUMBERS, notes.numbers), (TEXTS, texts)]
-            .into_iter()
-            .filter(|(_, paths)| !paths.is_empty())
-            .map(|(name, paths)| (name, Value::List(paths.into_iter().map(Value::from).collect())))
-            .collect();
-        if !noted.is_empty() {
-            kept.insert(NOTES, Value::Object(noted));
-        }
-        if kept.is_empty() {
-            return Ok(None);
-        }
-        let vendor: Object = [(self.name, Value::Object(kept))].into_iter().collect();
-        Ok(Some(Value::Object(vendor)))
+        let kept = notes.differences(&entry, &shown, &again, &mut String::new()).unwrap_or_default();
+        Ok(self.vendor(kept, [(ABSENT, notes.absent), (NUMBERS, notes.numbers), (TEXTS, texts)]))
     }
 
     /// The entry with what was kept.
     fn restore(&self, shown: Map<String, Json>, kept: &Object) -> Map<String, Json> {
         let mut whole = Json::Object(shown.clone());
         merge(&mut whole, kept.iter().filter(|(name, _)| *name != NOTES && Some(*name) != self.owner));
-        for path in paths(kept, NUMBERS).iter().filter_map(Value::as_text) {
+        for path in paths(kept, NUMBERS) {
             if let Some(value) = whole.pointer_mut(path)
                 && let Some(number) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
             {
                 *value = Json::Number(number);
             }
         }
-        for path in paths(kept, ABSENT).iter().filter_map(Value::as_text) {
+        for path in paths(kept, ABSENT) {
             remove(&mut whole, path);
         }
         let Json::Object(mut whole) = whole else { return shown };
@@ -225,11 +217,12 @@ impl Vendor {
 }
 
 /// The paths of one kind of notes.
-fn paths<'k>(kept: &'k Object, kind: &str) -> &'k [Value] {
-    match kept.member(NOTES).and_then(Value::as_object).and_then(|notes| notes.member(kind)) {
-        Some(Value::List(paths)) => paths,
+fn paths<'k>(kept: &'k Object, kind: &str) -> impl Iterator<Item = &'k str> {
+    let paths = match kept.member(NOTES).and_then(Value::as_object).and_then(|notes| notes.member(kind)) {
+        Some(Value::List(paths)) => paths.as_slice(),
         _ => &[],
-    }
+    };
+    paths.iter().filter_map(Value::as_text)
 }
 
 /// What has no form of its own, by path.

@@ -37,8 +37,8 @@ pub struct Route {
 /// One vendor's audit-log API.
 ///
 /// A request passes through in this order: [`Dialect::credential`] says who asks, [`Dialect::about_key`]
-/// answers what no log is needed for, [`Dialect::organization`] what organization it names, [`Dialect::decode`] what is asked for,
-/// [`Dialect::encode`] how that is answered. A [`Fault`] from any of them, from the ledger or from
+/// answers what no log is needed for, [`Dialect::organization`] says what organization it names,
+/// [`Dialect::decode`] what is asked for, [`Dialect::encode`] how that is answered. A [`Fault`] from any of them, from the ledger or from
 /// the server itself is answered with [`Dialect::encode_fault`].
 pub trait Dialect: Send + Sync {
     /// The vendor's name as a path segment, such as `turso`.
@@ -103,6 +103,21 @@ pub trait Dialect: Send + Sync {
 
     /// The body of a refusal or failure.
     fn encode_fault(&self, fault: &Fault) -> Vec<u8>;
+}
+
+impl PartialEq for dyn Dialect {
+    /// A name is one dialect's alone.
+    fn eq(&self, other: &dyn Dialect) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for dyn Dialect {}
+
+impl std::fmt::Debug for dyn Dialect {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
 }
 
 /// All dialects.

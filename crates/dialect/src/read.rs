@@ -53,6 +53,11 @@ impl Entry {
         text(self.members.get(name))
     }
 
+    /// A text that says something, within a member.
+    pub(crate) fn part(&self, whole: &str, name: &str) -> Option<String> {
+        text(self.members.get(whole).and_then(|whole| whole.get(name)))
+    }
+
     /// A whole number.
     pub(crate) fn integer(&self, name: &str) -> Option<i64> {
         self.members.get(name).and_then(Json::as_i64)
@@ -134,7 +139,7 @@ fn stored(content: &Content) -> Result<Content, Fault> {
 }
 
 /// A text that says something.
-pub(crate) fn text(value: Option<&Json>) -> Option<String> {
+fn text(value: Option<&Json>) -> Option<String> {
     value.and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 

@@ -74,7 +74,6 @@ impl Shared {
             rows.extend(more);
             buffers += 1;
         }
-        drop(view);
         let segment = Segment::build(rows, self.hash_key, |log| self.tail.logs.name(log))?;
         // Only buffers are added meanwhile, at the other end, and what was frozen is taken away.
         self.tail.publish(|view| {

@@ -43,7 +43,7 @@ pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
     }
     let lock = lock?;
     // A new journal would be none of theirs.
-    if !has_journal(data) && has_segments(data) {
+    if !has_journal(data) && has_segments(data)? {
         bail!(
             "the journal of {} is empty or gone, and its segments are there: stop, keep a copy of the folder as it is, \
              and restore a backup, or the files journal.sqlite and journal.sqlite-wal; nothing was written",
@@ -53,9 +53,10 @@ pub(crate) fn make(data: &Path) -> anyhow::Result<DataLock> {
     Ok(lock)
 }
 
-/// Whether something was ever sealed in a folder, as far as can be seen.
-fn has_segments(data: &Path) -> bool {
-    read_segments(data).and_then(|blobs| blobs.list()).is_ok_and(|list| !list.is_empty())
+/// Whether something was ever sealed in a folder.
+fn has_segments(data: &Path) -> anyhow::Result<bool> {
+    let listed = read_segments(data).and_then(|blobs| blobs.list());
+    Ok(!listed.with_context(|| format!("can't read the segments in {}", data.display()))?.is_empty())
 }
 
 /// Keeps servers off a data folder that is there, to read it; it may be a read-only one.
@@ -66,7 +67,7 @@ fn has_segments(data: &Path) -> bool {
 pub(crate) fn take_to_read(data: &Path) -> anyhow::Result<DataLock> {
     check_whole(data)?;
     // To take it a file is made, and only in a data folder.
-    if !has_journal(data) && !has_segments(data) {
+    if !has_journal(data) && !has_segments(data)? {
         bail!("{} is no data folder: there is no journal in it, and no segment", data.display());
     }
     Ok(DataLock::acquire_shared(data)?)

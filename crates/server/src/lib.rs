@@ -4,6 +4,7 @@
 //! crate carries calls to them and answers back.
 //! **Invariant:** a fault becomes a status in one table alone, in `http/status`.
 
+mod answer;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::wire::DETAILED;
 use super::{encode, resource};
-use crate::read::{self, Entry, text};
+use crate::read::{self, Entry};
 use crate::{kept, shown};
 
 /// What there is of `changes`.
@@ -59,21 +59,20 @@ fn accesses(entry: &Entry) -> Option<Vec<Access>> {
 
 /// The member, else the token, else the subject by its name.
 fn actor(entry: &Entry) -> Actor {
-    let part = |whole: &str, name: &str| text(entry.get(whole).and_then(|whole| whole.get(name)));
     if entry.get("member").is_some() {
         let kind = Some(shown::USER.to_owned());
         return Actor {
             kind,
-            id: part("member", "_id"),
-            email: part("member", "email"),
-            name: part("subject", "name"),
+            id: entry.part("member", "_id"),
+            email: entry.part("member", "email"),
+            name: entry.part("subject", "name"),
         };
     }
     if entry.get("token").is_some() {
         let kind = Some(TOKEN.to_owned());
-        return Actor { kind, id: part("token", "_id"), name: part("token", "name"), email: None };
+        return Actor { kind, id: entry.part("token", "_id"), name: entry.part("token", "name"), email: None };
     }
-    Actor { name: part("subject", "name"), ..Actor::default() }
+    Actor { name: entry.part("subject", "name"), ..Actor::default() }
 }
 
 /// What the entry is about, and what that belongs to.
@@ -82,14 +81,13 @@ fn targets(entry: &Entry, accesses: &[Access]) -> Vec<Target> {
     let segment = accesses.first().map(|access| resource::last_segment(&access.resource));
     let same = segment.filter(|segment| kind.as_deref() == Some(segment.kind) && !segment.name.is_empty());
     let about = Target { id: same.map(|segment| segment.name.to_owned()), kind, name: entry.text("name") };
-    let part = |name: &str| text(entry.get("parent").and_then(|parent| parent.get(name)));
-    let resource = part("resource");
+    let resource = entry.part("parent", "resource");
     let segment = resource.as_deref().map(resource::last_segment);
     let of = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let above = Target {
         kind: segment.and_then(|segment| of(segment.kind)),
         id: segment.and_then(|segment| of(segment.name)),
-        name: part("name"),
+        name: entry.part("parent", "name"),
     };
     // One that says nothing would be refused, and the other must not take its place.
     [about, above].into_iter().take_while(|target| !target.is_empty()).collect()

@@ -6,16 +6,20 @@ use serde_json::Value as Json;
 use super::encode;
 use super::wire::VENDOR;
 use crate::kept;
-use crate::read::{Entry, text};
+use crate::read::Entry;
 
 pub(crate) fn entry(entry: Json) -> Result<NewEvent, Fault> {
     let entry = Entry::of(entry)?;
-    let part = |whole: &str, name: &str| text(entry.get(whole).and_then(|whole| whole.get(name)));
-    let target = Target { kind: part("target", "type"), id: part("target", "id"), name: None };
+    let target = Target { kind: entry.part("target", "type"), id: entry.part("target", "id"), name: None };
     let content = Content {
         action: entry.action("action")?,
         time_occurred: entry.time("created_at"),
-        actor: Actor { kind: part("actor", "type"), id: part("actor", "id"), name: part("actor", "name"), email: None },
+        actor: Actor {
+            kind: entry.part("actor", "type"),
+            id: entry.part("actor", "id"),
+            name: entry.part("actor", "name"),
+            email: None,
+        },
         targets: if target.is_empty() { Vec::new() } else { vec![target] },
         request: Request {
             method: entry.text("method"),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -22,10 +23,10 @@ use super::retry::{Pauses, pause};
 /// Send events from a file or a pipe
 ///
 /// The input is NDJSON, a JSON array, with --format cloudtrail also the files that AWS delivers, or with
-/// that of a vendor the answers of its API; gzip and zstd are recognized by content. It is safe to run again: an event with an id is stored
-/// once, and events without one get theirs from the content of their batch, its place in the input,
-/// and the API key. So the same input with the same key doubles nothing; an input that has grown,
-/// or comes in pieces, should give its events ids.
+/// that of a vendor the answers of its API; gzip and zstd are recognized by content. It is safe to run
+/// again: an event with an id is stored once, and events without one get theirs from the content of their
+/// batch, its place in the input, and the API key. So the same input with the same key doubles nothing; an
+/// input that has grown, or comes in pieces, should give its events ids.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Append {
@@ -34,9 +35,10 @@ pub(crate) struct Append {
     /// The file; `-` for standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// What the input holds
-    #[arg(long, value_enum, default_value_t = Format::Annals)]
-    format: Format,
+    /// What the input holds: events as Annals takes them, records of AWS CloudTrail, or what a vendor's API
+    /// answered
+    #[arg(long, default_value = ANNALS, value_parser = formats())]
+    format: String,
     /// The organization, with a key for all
     #[arg(long)]
     organization: Option<String>,
@@ -50,46 +52,14 @@ const EXAMPLE: &str = "Example:
   zcat 2026/11/*.json.gz | annals append --format cloudtrail --organization acme
   curl -u \"$EMAIL:$API_KEY\" https://api.upstash.com/v2/auditlogs | annals append --format upstash";
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Events as Annals takes them
-    Annals,
-    /// Records of AWS CloudTrail
-    Cloudtrail,
-    /// Answers of Upstash's developer API
-    Upstash,
-    /// Answers of Nirvana Labs' API
-    Nirvana,
-    /// Answers of Turso's platform API
-    Turso,
-    /// Answers of Portkey's API
-    Portkey,
-    /// Answers of LaunchDarkly's REST API
-    Launchdarkly,
-}
+/// The format of our own events, …
+const ANNALS: &str = "annals";
+/// … and the other one that is no vendor's API.
+const CLOUDTRAIL: &str = "cloudtrail";
 
-impl Format {
-    /// The name that the server knows it by; none for our own.
-    fn name(self) -> Option<&'static str> {
-        match self {
-            Format::Annals => None,
-            Format::Cloudtrail => Some("cloudtrail"),
-            Format::Upstash => Some("upstash"),
-            Format::Nirvana => Some("nirvana"),
-            Format::Turso => Some("turso"),
-            Format::Portkey => Some("portkey"),
-            Format::Launchdarkly => Some("launchdarkly"),
-        }
-    }
-
-    /// What events may come within.
-    fn wrapping(self) -> Wrapping {
-        if self == Format::Cloudtrail {
-            return Wrapping::Records;
-        }
-        let dialect = self.name().and_then(annals_dialect::of_name);
-        dialect.and_then(|dialect| dialect.entries()).map_or(Wrapping::Bare, Wrapping::Answer)
-    }
+fn formats() -> PossibleValuesParser {
+    let vendors = annals_dialect::all().map(|dialect| dialect.name());
+    PossibleValuesParser::new([ANNALS, CLOUDTRAIL].into_iter().chain(vendors))
 }
 
 /// What became of an input.
@@ -129,7 +99,12 @@ impl Append {
         let name = if self.is_standard_input() { "<stdin>".to_owned() } else { self.file.display().to_string() };
         let (input, bar) = self.open(&name)?;
         let input = decompressed(input).with_context(|| format!("can't read {name}"))?;
-        let wrapping = self.format.wrapping();
+        let list = annals_dialect::of_name(&self.format).and_then(|dialect| dialect.entries());
+        let wrapping = match list {
+            Some(member) => Wrapping::Answer(member),
+            None if self.format == CLOUDTRAIL => Wrapping::Records,
+            None => Wrapping::Bare,
+        };
         let client = Client::new(&self.connection);
         let mut sender = Sender { client, bar, target: self.target(), name, summary: Summary::default() };
         let sent = Batches::new(Elements::new(input, wrapping, ELEMENT_BYTES_MAX)).try_for_each(|batch| {
@@ -157,7 +132,7 @@ impl Append {
 
     /// The path that batches go to.
     fn target(&self) -> String {
-        let format = self.format.name().map(|name| ("format", name));
+        let format = (self.format != ANNALS).then_some(("format", self.format.as_str()));
         let organization = self.organization.as_deref().map(|id| ("organization", id));
         let parameters = query(format.into_iter().chain(organization));
         if parameters.is_empty() { "/v1/events".to_owned() } else { format!("/v1/events?{parameters}") }

@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::answer;
 
 /// How much longer than one event an answer may be.
 const ANSWER_ELEMENTS_MAX: usize = 16;
@@ -112,11 +113,10 @@ impl<R: BufRead> Elements<R> {
                     Some(b'{') if self.wrapping == Wrapping::Records && self.takes_records()? => {
                         self.state = State::ArrayBegin { closes: Closes::Records };
                     }
-                    Some(b'{') if matches!(self.wrapping, Wrapping::Answer(_)) => {
-                        let object = self.object()?;
-                        self.answer = self.entries_of(object)?;
-                    }
-                    Some(_) => return self.line_element().map(Some),
+                    Some(first) => match self.wrapping {
+                        Wrapping::Answer(member) if first == b'{' => self.answer = self.answer(member)?,
+                        _ => return self.line_element().map(Some),
+                    },
                 },
                 State::ArrayBegin { closes } => match self.skip_blank()? {
                     Some(b'{') => return self.array_element(closes).map(Some),
@@ -169,32 +169,31 @@ impl<R: BufRead> Elements<R> {
     }
 
     fn array_element(&mut self, closes: Closes) -> Result<Element, FrameError> {
-        let element = self.object()?;
+        let element = self.object(self.element_bytes_max, "event")?;
         self.state = State::ArrayNext { closes };
         Ok(element)
     }
 
-    /// The entries of an answer; an object that holds no list is one itself.
-    fn entries_of(&self, object: Element) -> Result<VecDeque<Element>, FrameError> {
-        let Wrapping::Answer(member) = self.wrapping else { return Ok(VecDeque::from([object])) };
+    /// The entries of the next answer; an object that holds no list is one itself.
+    fn answer(&mut self, member: &'static str) -> Result<VecDeque<Element>, FrameError> {
+        let object = self.object(ANSWER_ELEMENTS_MAX.saturating_mul(self.element_bytes_max), "answer")?;
         let line = object.line;
-        let broken = |error: serde_json::Error| FrameError::Form { line, what: format!("not valid JSON: {error}") };
-        let members: Vec<(String, &RawValue)> = members_of(&object.text).map_err(broken)?;
-        let mut lists = members.iter().filter(|(name, _)| name == member);
-        let list = match (lists.next(), lists.next()) {
-            (Some(_), Some(_)) => {
-                return Err(FrameError::Form { line, what: format!("the member {member} stands there twice") });
+        let broken = |error: serde_json::Error| FrameError::Form { line, what: answer::wrong(&error) };
+        let elements: VecDeque<Element> = match answer::list_of(&object.text, member).map_err(broken)? {
+            Some(list) => {
+                let entries: Vec<&RawValue> = serde_json::from_str(list).map_err(broken)?;
+                entries.into_iter().map(|entry| Element { line, text: entry.get().into() }).collect()
             }
-            (Some((_, list)), None) if list.get() == "null" => return Ok(VecDeque::new()),
-            (Some((_, list)), None) if list.get().starts_with('[') => list,
-            _ => return Ok(VecDeque::from([object])),
+            None => VecDeque::from([object]),
         };
-        let entries: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(broken)?;
-        Ok(entries.into_iter().map(|entry| Element { line, text: entry.get().into() }).collect())
+        if elements.iter().any(|element| element.text.len() > self.element_bytes_max) {
+            return Err(self.too_long(line, "longest event of the answer that begins on this line"));
+        }
+        Ok(elements)
     }
 
-    /// One object, on one line whatever it was written on.
-    fn object(&mut self) -> Result<Element, FrameError> {
+    /// One object of at most so many bytes, on one line whatever it was written on.
+    fn object(&mut self, bytes_max: usize, noun: &str) -> Result<Element, FrameError> {
         let begun = self.line;
         let mut text = Vec::new();
         let mut scan = Scan::default();
@@ -221,11 +220,6 @@ impl<R: BufRead> Elements<R> {
                 }
             }
             self.input.consume(used);
-            let is_answer = matches!(self.wrapping, Wrapping::Answer(_));
-            let (bytes_max, noun) = match is_answer {
-                true => (ANSWER_ELEMENTS_MAX.saturating_mul(self.element_bytes_max), "answer"),
-                false => (self.element_bytes_max, "event"),
-            };
             if text.len() > bytes_max {
                 let what = format!("the {noun} that begins on this line has more than {bytes_max} bytes");
                 return Err(FrameError::Form { line: begun, what });
@@ -322,27 +316,6 @@ impl<R: BufRead> Iterator for Elements<R> {
     }
 }
 
-/// The members of an object, in their order.
-fn members_of(text: &[u8]) -> serde_json::Result<Vec<(String, &RawValue)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-            formatter.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = object.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    serde_json::Deserializer::from_slice(text).deserialize_map(Members)
-}
-
 /// How deep in objects and lists a scan is, and whether it is in a text.
 #[derive(Default)]
 struct Scan {
@@ -409,6 +382,15 @@ mod tests {
             &["1:{\"a\": 1}", "1:{}", "5:{\"b\":2}"],
         );
         check(wrapping, "{\"items\":null}", &[]);
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(56));
+        let lines = |text: &str| format!("1:{text}");
+        check(wrapping, &format!("{{\"items\":[{long},{long}]}}"), &[&lines(&long), &lines(&long)]);
+        let longer = long.replace('a', "ab");
+        let refused = "1!the longest event of the answer that begins on this line has more than 64 bytes";
+        check(wrapping, &format!("{{\"items\":[{longer}]}}"), &[refused]);
+        check(wrapping, &longer, &[refused]);
+        let refused = "1!the answer that begins on this line has more than 1024 bytes";
+        check(wrapping, &format!("{{\"items\":[{}]}}", vec![long.as_str(); 16].join(",")), &[refused]);
         check(wrapping, "{\"items\":[{}],\"items\":[]}", &["1!the member items stands there twice"]);
         check(wrapping, "{\"a\":1}\n{\"items\":1}", &["1:{\"a\":1}", "2:{\"items\":1}"]);
         check(wrapping, "[{\"a\":1}]", &["1:{\"a\":1}"]);

@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** a fault says which event it means, and in NDJSON which line.
 
-use annals_dialect::cloudtrail;
+use annals_dialect::{Dialect, cloudtrail};
 use annals_model::{
     Fault, FaultKind, JsonError, JsonErrorKind, ListError, Location, NewEvent, Value, limits, parse_content,
 };
@@ -30,8 +30,8 @@ pub(crate) enum Words {
     CloudEvents,
     /// Records of CloudTrail.
     CloudTrail,
-    /// Entries of the vendor of this name, as its API returns them.
-    Vendor(&'static str),
+    /// A vendor's entries, as its API returns them.
+    Vendor(&'static dyn Dialect),
 }
 
 /// The format that is no vendor's API.
@@ -76,7 +76,7 @@ pub(crate) fn kind(content_type: Option<&str>, format: Option<&str>) -> Result<(
     let named = match format {
         CLOUDTRAIL => Words::CloudTrail,
         name => match annals_dialect::of_name(name) {
-            Some(dialect) => Words::Vendor(dialect.name()),
+            Some(dialect) => Words::Vendor(dialect),
             None => {
                 let names = annals_dialect::all().map(|dialect| dialect.name()).join(", ");
                 let what = format!("format must be one of {CLOUDTRAIL}, {names}, or left away");
@@ -98,7 +98,7 @@ impl Batch {
     /// An invalid-request or limit fault with the place.
     pub(crate) fn read(body: &[u8], layout: Layout, words: Words) -> Result<Batch, Fault> {
         match (layout, words) {
-            (Layout::Json, Words::Vendor(name)) => Ok(Batch { events: entries::read(body, name)?, lines: None }),
+            (Layout::Json, Words::Vendor(dialect)) => Ok(Batch { events: entries::read(body, dialect)?, lines: None }),
             (Layout::Json, _) => {
                 let values = values(delivered(body, words)).map_err(listed)?;
                 let events = values.into_iter().enumerate().map(|(at, value)| {
@@ -120,7 +120,7 @@ impl Batch {
         let mut batch = Batch { events: Vec::with_capacity(count), lines: Some(Vec::with_capacity(count)) };
         for (at, (line_at, line)) in lines().enumerate() {
             let read = match words {
-                Words::Vendor(name) => entries::read_one(line, name),
+                Words::Vendor(dialect) => entries::entry(line, dialect),
                 _ => Value::parse(line).map_err(|error| broken(&error)).and_then(|value| event(value, words)),
             };
             batch.lines.get_or_insert_default().push(line_at + 1);
@@ -260,7 +260,10 @@ mod tests {
         assert_eq!(kind(Some("application/json"), None), json);
         assert_eq!(kind(Some("Application/JSON ; charset=utf-8"), None), json);
         assert_eq!(kind(Some("application/x-ndjson"), Some("cloudtrail")), Ok((Layout::Lines, Words::CloudTrail)));
-        assert_eq!(kind(Some("application/json"), Some("turso")), Ok((Layout::Json, Words::Vendor("turso"))));
+        assert_eq!(
+            kind(Some("application/json"), Some("turso")),
+            Ok((Layout::Json, Words::Vendor(annals_dialect::of_name("turso").expect("there"))))
+        );
         assert_eq!(kind(Some("application/cloudevents-batch+json"), None), Ok((Layout::Json, Words::CloudEvents)));
         for (content_type, format) in [
             (None, None),

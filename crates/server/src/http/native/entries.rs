@@ -5,73 +5,26 @@
 
 use annals_dialect::Dialect;
 use annals_model::{Fault, FaultKind, Location, NewEvent, limits};
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::batch::too_many;
+use crate::answer;
 
 /// Reads a body.
 ///
 /// # Errors
 ///
 /// An invalid-request or limit fault with the place.
-pub(super) fn read(body: &[u8], name: &str) -> Result<Vec<NewEvent>, Fault> {
-    let dialect = dialect(name)?;
-    match body.trim_ascii_start().first() {
-        Some(b'[') => list(body, dialect),
-        _ => match held(body, dialect)? {
-            Some(entries) => list(entries.as_bytes(), dialect),
-            None => Ok(vec![entry(body, dialect).map_err(|fault| fault.at_event(0))?]),
-        },
+pub(super) fn read(body: &[u8], dialect: &'static dyn Dialect) -> Result<Vec<NewEvent>, Fault> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return list(body, dialect);
     }
-}
-
-/// Reads the text of one entry.
-///
-/// # Errors
-///
-/// As for [`read`].
-pub(super) fn read_one(text: &[u8], name: &str) -> Result<NewEvent, Fault> {
-    entry(text, dialect(name)?)
-}
-
-fn dialect(name: &str) -> Result<&'static dyn Dialect, Fault> {
-    annals_dialect::of_name(name).ok_or_else(|| Fault::internal("a vendor that was there is not there any more"))
-}
-
-/// The list that an answer holds; none where the body is one entry.
-fn held<'b>(body: &'b [u8], dialect: &dyn Dialect) -> Result<Option<&'b str>, Fault> {
-    let Some(member) = dialect.entries() else { return Ok(None) };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let found = deserializer.deserialize_map(Member(member)).and_then(|found| deserializer.end().map(|()| found));
-    Ok(match found.map_err(|error| broken(&error))?.map(RawValue::get) {
-        // As some write a list of nothing.
-        Some("null") => Some("[]"),
-        found => found.filter(|list| list.starts_with('[')),
-    })
-}
-
-/// Finds one member of an object, which must not be there twice, and keeps nothing else of it.
-struct Member(&'static str);
-
-impl<'de> Visitor<'de> for Member {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Option<&'de RawValue>, A::Error> {
-        let mut found = None;
-        while let Some(name) = object.next_key::<String>()? {
-            if name != self.0 {
-                object.next_value::<IgnoredAny>()?;
-            } else if found.replace(object.next_value::<&RawValue>()?).is_some() {
-                return Err(de::Error::custom(format_args!("the member {name:?} stands there twice")));
-            }
-        }
-        Ok(found)
+    let held = dialect.entries().map(|member| answer::list_of(body, member)).transpose();
+    match held.map_err(|error| broken(&error))?.flatten() {
+        Some(entries) => list(entries.as_bytes(), dialect),
+        None => Ok(vec![entry(body, dialect).map_err(|fault| fault.at_event(0))?]),
     }
 }
 
@@ -119,7 +72,12 @@ impl<'de> Visitor<'de> for &mut Listed {
     }
 }
 
-fn entry(text: &[u8], dialect: &dyn Dialect) -> Result<NewEvent, Fault> {
+/// Reads the text of one entry.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(super) fn entry(text: &[u8], dialect: &dyn Dialect) -> Result<NewEvent, Fault> {
     if text.len() > limits::EVENT_BYTES_MAX {
         return Err(Fault::new(
             FaultKind::TooLarge,
@@ -184,7 +142,7 @@ impl<'de> Visitor<'de> for DistinctVisitor {
         let mut members = Map::new();
         while let Some((name, Distinct(value))) = object.next_entry::<String, Distinct>()? {
             if members.contains_key(&name) {
-                return Err(de::Error::custom(format_args!("the member {name:?} stands there twice")));
+                return Err(answer::twice(&name));
             }
             members.insert(name, value);
         }
@@ -193,9 +151,6 @@ impl<'de> Visitor<'de> for DistinctVisitor {
 }
 
 fn broken(error: &serde_json::Error) -> Fault {
-    // serde_json ends its sentence with the place, which stands in fields of its own here.
-    let said = error.to_string();
-    let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(before, _)| before);
     let location = Location { column: Some(error.column()), line: Some(error.line()), ..Location::default() };
-    Fault::invalid(format!("not valid JSON: {what}")).at(location)
+    Fault::invalid(answer::wrong(error)).at(location)
 }

@@ -102,12 +102,15 @@ pub(super) fn append() -> OperationBuilder {
         .content("application/cloudevents+json", Content::new(Some(named("CloudEvent"))))
         .content("application/cloudevents-batch+json", Content::new(Some(list_of("CloudEvent"))))
         .build();
-    let format = "cloudtrail: the body is CloudTrail's JSON, also {\"Records\":[…]}; upstash, nirvana, turso, portkey or launchdarkly: \
-                  it is what that vendor's API answers, or entries of it; read as it is, unmasked";
+    let names = annals_dialect::all().map(|dialect| dialect.name()).join(", ");
+    let format = format!(
+        "cloudtrail: the body is CloudTrail's JSON, also {{\"Records\":[…]}}; one of {names}: it is what that vendor's API \
+         answers, or entries of it; read as it is, unmasked"
+    );
     let organization = "of events that name none; needed with a key for all organizations where they don't";
     let key = "names events without an id k:0, k:1, …, so that the request can be sent again";
     let operation = guarded("events", "Records events, all or none")
-        .parameter(parameter("format", ParameterIn::Query, format))
+        .parameter(parameter("format", ParameterIn::Query, &format))
         .parameter(parameter("organization", ParameterIn::Query, organization))
         .parameter(parameter("Idempotency-Key", ParameterIn::Header, key))
         .request_body(Some(body));
